@@ -1,0 +1,129 @@
+"""What spans did outside: effects that records report, and calls of tools that are declared to write."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from store.record.scope import Scope
+from store.record.tools import ToolMap, effect_status_of
+from store.record.window import Window
+from store.telemetry.outcome import FRESH_NS
+from store.telemetry.views import EffectRow, ScopeActivity, ToolUse
+
+_COLUMN = {"agent": "agent", "tenant": "tenant_id", "user": "user_id", "session": "session", "tool": "tool"}
+_EFFECT = (
+    "at_ns, agent, session, namespace, span_id, tool, effect_system, effect_operation, effect_resource, effect_status, "
+    "effect_reversible, effect_idempotency_key, effect_external_id, effect_basis, status, ended_ns"
+)
+
+
+def scope_condition(scope: Scope) -> tuple[str, list[str]]:
+    """SQL that holds for the spans of a scope, and its values."""
+    if not scope.parts:
+        return "1", []
+    return " AND ".join(f"{_COLUMN[kind]} = ?" for kind, _ in scope.parts), [value for _, value in scope.parts]
+
+
+def _where(scope: Scope, as_of_ns: int, window: Window | None) -> tuple[str, list[Any]]:
+    condition, values = scope_condition(scope)
+    if window is None:
+        return f"{condition} AND at_ns <= ?", [*values, as_of_ns]
+    return f"{condition} AND at_ns >= ? AND at_ns < ?", [*values, window.from_ns, min(window.to_ns, as_of_ns + 1)]
+
+
+def read_effects(
+    connection: sqlite3.Connection, scope: Scope, as_of_ns: int, tools: ToolMap, window: Window | None
+) -> tuple[EffectRow, ...]:
+    """Effects in the order they happened. A declared write without a reported effect counts, basis `declared`."""
+    where, values = _where(scope, as_of_ns, window)
+    rows = connection.execute(
+        f"SELECT {_EFFECT} FROM span WHERE {where} AND (effect_system IS NOT NULL OR kind = 'tool') "
+        "ORDER BY at_ns, span_id",
+        values,
+    )
+    found = []
+    try:
+        for row in rows:
+            effect = _effect(row, tools)
+            if effect is not None:
+                found.append(effect)
+    finally:
+        rows.close()
+    return tuple(found)
+
+
+def read_tool_uses(
+    connection: sqlite3.Connection, scope: Scope, as_of_ns: int, tools: ToolMap, window: Window | None
+) -> tuple[ToolUse, ...]:
+    """Every tool called in the scope, by agent, most called first, with the tier it is declared in."""
+    where, values = _where(scope, as_of_ns, window)
+    rows = connection.execute(
+        "SELECT agent, tool, count(*), count(*) FILTER (WHERE status = 'error'), "
+        "count(*) FILTER (WHERE ended_ns IS NULL) FROM span "
+        f"WHERE {where} AND kind = 'tool' AND tool IS NOT NULL GROUP BY agent, tool ORDER BY 3 DESC, tool",
+        values,
+    ).fetchall()
+    return tuple(
+        ToolUse(agent, tool, calls, errors, open_spans, _tier(tools, agent, tool))
+        for agent, tool, calls, errors, open_spans in rows
+    )
+
+
+def _tier(tools: ToolMap, agent: str | None, tool: str) -> str | None:
+    facts = tools.of(agent, tool)
+    return facts.tier if facts else None
+
+
+def read_activity(connection: sqlite3.Connection, scope: Scope, as_of_ns: int, tools: ToolMap) -> ScopeActivity:
+    """What is in flight in the scope: what a stop would hit."""
+    condition, values = scope_condition(scope)
+    open_rows = connection.execute(
+        f"SELECT {_EFFECT}, run_id FROM span WHERE ended_ns IS NULL AND started_ns BETWEEN ? AND ? AND {condition} "
+        "ORDER BY started_ns LIMIT 10000",
+        [as_of_ns - FRESH_NS, as_of_ns, *values],
+    ).fetchall()
+    columns = [name.strip() for name in _EFFECT.split(",")]
+    session_at, agent_at, tool_at = columns.index("session"), columns.index("agent"), columns.index("tool")
+    writes = [_effect(row[:-1], tools) for row in open_rows if row[tool_at] is not None or row[6] is not None]
+    if scope.get("tool") is None:
+        last = connection.execute(f"SELECT max(last_ns) FROM session WHERE {condition}", values)
+    else:
+        last = connection.execute(f"SELECT max(at_ns) FROM span WHERE {condition}", values)
+    return ScopeActivity(
+        running_runs=len({(row[session_at], row[-1]) for row in open_rows}),
+        sessions=len({row[session_at] for row in open_rows}),
+        open_writes=tuple(effect for effect in writes if effect is not None),
+        agents=tuple(sorted({row[agent_at] for row in open_rows if row[agent_at]})),
+        last_seen_ns=last.fetchall()[0][0],
+    )
+
+
+def _effect(row: tuple[Any, ...], tools: ToolMap) -> EffectRow | None:
+    """The effect of one span row, or None where it has none or its tool is a read or unmapped."""
+    (at, agent, session, namespace, span_id, tool, system, operation, resource, status) = row[:10]
+    (reversible, key, external_id, basis, span_status, ended) = row[10:16]
+    if system is None:
+        facts = tools.of(agent, tool)
+        if facts is None or not facts.writes:
+            return None
+        system, operation, basis = facts.system, operation or tool, "declared"
+        reversible = reversible or facts.reversible
+    if status is None:
+        status = "sent" if ended is None else effect_status_of(span_status)
+    return EffectRow(
+        at_ns=at,
+        agent=agent,
+        session=session,
+        namespace=namespace,
+        span_id=span_id,
+        tool=tool,
+        system=system,
+        operation=operation,
+        resource=resource,
+        status=status,
+        reversible=reversible or "unknown",
+        idempotency_key=key,
+        external_id=external_id,
+        basis=basis,
+    )
