@@ -1,0 +1,1 @@
+"""Andon: what we know. Two SQLite files, the canonical record and the registry."""

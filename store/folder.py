@@ -45,9 +45,23 @@ class StoreFolder:
     def log(self) -> Path:
         return self.path / "log"
 
+    def _is_ours(self) -> bool:
+        """True for an empty folder, and for one in which a store was begun."""
+        names = {entry.name for entry in os.scandir(self.path)}
+        return not names or bool(names & {"telemetry.db", "control.db", "switches"})
+
     def prepare(self) -> StoreFolder:
-        """Make the folders, 0700. StoreError where that is not possible."""
+        """Make the folders, 0700. StoreError where that is not possible, or where the folder is something else.
+
+        A folder that holds other things is never taken over: a mistyped --store must not change the mode of a
+        home folder, nor put a database among somebody's logs.
+        """
         try:
+            if self.path.is_dir() and not self._is_ours():
+                raise StoreError(
+                    f"{self.path} holds other things and is no store; nothing was changed. "
+                    "Name an empty or a new folder with --store or ANDON_STORE."
+                )
             for folder in (self.path, self.switches, self.emergency, self.log):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self.path.stat().st_uid == os.getuid():

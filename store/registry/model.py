@@ -94,6 +94,8 @@ def load_registry(path: Path) -> Registry:
         raise RegistryError(f"{path} is not TOML: {error}") from None
     except (ValidationError, RecursionError) as error:
         raise RegistryError(f"{path}: {first_problem(error)}") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise RegistryError(f"{path} is not TOML that can be read: {error}") from None
 
 
 def first_problem(error: ValidationError | RecursionError) -> str:

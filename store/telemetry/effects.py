@@ -14,8 +14,11 @@ from store.telemetry.views import EffectRow, ScopeActivity, ToolUse
 _COLUMN = {"agent": "agent", "tenant": "tenant_id", "user": "user_id", "session": "session", "tool": "tool"}
 _EFFECT = (
     "at_ns, agent, session, namespace, span_id, tool, effect_system, effect_operation, effect_resource, effect_status, "
-    "effect_reversible, effect_idempotency_key, effect_external_id, effect_basis, status, ended_ns"
+    "effect_reversible, effect_idempotency_key, effect_external_id, effect_basis, status, ended_ns, parent_id"
 )
+
+
+REPORTED = "reported"
 
 
 def scope_condition(scope: Scope) -> tuple[str, list[str]]:
@@ -26,10 +29,12 @@ def scope_condition(scope: Scope) -> tuple[str, list[str]]:
 
 
 def _where(scope: Scope, as_of_ns: int, window: Window | None) -> tuple[str, list[Any]]:
+    """Spans of the scope that had begun by `as_of_ns`; with a window, those that count inside it."""
     condition, values = scope_condition(scope)
     if window is None:
-        return f"{condition} AND at_ns <= ?", [*values, as_of_ns]
-    return f"{condition} AND at_ns >= ? AND at_ns < ?", [*values, window.from_ns, min(window.to_ns, as_of_ns + 1)]
+        return f"{condition} AND coalesce(started_ns, at_ns) <= ?", [*values, as_of_ns]
+    in_window = f"{condition} AND at_ns >= ? AND at_ns < ? AND coalesce(started_ns, at_ns) <= ?"
+    return in_window, [*values, window.from_ns, window.to_ns, as_of_ns]
 
 
 def read_effects(
@@ -41,22 +46,23 @@ def read_effects(
         f"SELECT {_EFFECT} FROM span WHERE {where} AND (effect_system IS NOT NULL OR kind = 'tool') "
         "ORDER BY at_ns, span_id",
         values,
-    )
+    ).fetchall()
+    # a call whose own side_effect span reports what was written is that write, not a second one
+    reported_by_child = {(row[3], row[16]) for row in rows if row[13] == REPORTED and row[16] is not None}
     found = []
-    try:
-        for row in rows:
-            effect = _effect(row, tools)
-            if effect is not None:
-                found.append(effect)
-    finally:
-        rows.close()
+    for row in rows:
+        if row[13] != REPORTED and (row[3], row[4]) in reported_by_child:
+            continue
+        effect = _effect(row, tools, as_of_ns)
+        if effect is not None:
+            found.append(effect)
     return tuple(found)
 
 
 def read_tool_uses(
-    connection: sqlite3.Connection, scope: Scope, as_of_ns: int, tools: ToolMap, window: Window | None
+    connection: sqlite3.Connection, scope: Scope, as_of_ns: int, window: Window | None
 ) -> tuple[ToolUse, ...]:
-    """Every tool called in the scope, by agent, most called first, with the tier it is declared in."""
+    """Every tool called in the scope, by agent, most called first."""
     where, values = _where(scope, as_of_ns, window)
     rows = connection.execute(
         "SELECT agent, tool, count(*), count(*) FILTER (WHERE status = 'error'), "
@@ -64,15 +70,7 @@ def read_tool_uses(
         f"WHERE {where} AND kind = 'tool' AND tool IS NOT NULL GROUP BY agent, tool ORDER BY 3 DESC, tool",
         values,
     ).fetchall()
-    return tuple(
-        ToolUse(agent, tool, calls, errors, open_spans, _tier(tools, agent, tool))
-        for agent, tool, calls, errors, open_spans in rows
-    )
-
-
-def _tier(tools: ToolMap, agent: str | None, tool: str) -> str | None:
-    facts = tools.of(agent, tool)
-    return facts.tier if facts else None
+    return tuple(ToolUse(*row) for row in rows)
 
 
 def read_activity(connection: sqlite3.Connection, scope: Scope, as_of_ns: int, tools: ToolMap) -> ScopeActivity:
@@ -85,7 +83,7 @@ def read_activity(connection: sqlite3.Connection, scope: Scope, as_of_ns: int, t
     ).fetchall()
     columns = [name.strip() for name in _EFFECT.split(",")]
     session_at, agent_at, tool_at = columns.index("session"), columns.index("agent"), columns.index("tool")
-    writes = [_effect(row[:-1], tools) for row in open_rows if row[tool_at] is not None or row[6] is not None]
+    writes = [_effect(row[:-1], tools, as_of_ns) for row in open_rows if row[tool_at] is not None or row[6] is not None]
     if scope.get("tool") is None:
         last = connection.execute(f"SELECT max(last_ns) FROM session WHERE {condition}", values)
     else:
@@ -99,7 +97,7 @@ def read_activity(connection: sqlite3.Connection, scope: Scope, as_of_ns: int, t
     )
 
 
-def _effect(row: tuple[Any, ...], tools: ToolMap) -> EffectRow | None:
+def _effect(row: tuple[Any, ...], tools: ToolMap, as_of_ns: int) -> EffectRow | None:
     """The effect of one span row, or None where it has none or its tool is a read or unmapped."""
     (at, agent, session, namespace, span_id, tool, system, operation, resource, status) = row[:10]
     (reversible, key, external_id, basis, span_status, ended) = row[10:16]
@@ -109,7 +107,9 @@ def _effect(row: tuple[Any, ...], tools: ToolMap) -> EffectRow | None:
             return None
         system, operation, basis = facts.system, operation or tool, "declared"
         reversible = reversible or facts.reversible
-    if status is None:
+    if ended is not None and ended > as_of_ns:
+        at, status, external_id = as_of_ns, "sent", None  # what came of it was not known yet
+    elif status is None:
         status = "sent" if ended is None else effect_status_of(span_status)
     return EffectRow(
         at_ns=at,

@@ -103,20 +103,19 @@ class Reader:
     ) -> tuple[EffectRow, ...]:
         return read_effects(self._connection, scope, as_of_ns, tool_map, window)
 
-    def tool_uses(
-        self, scope: Scope, as_of_ns: int, tool_map: ToolMap, window: Window | None = None
-    ) -> tuple[ToolUse, ...]:
-        return read_tool_uses(self._connection, scope, as_of_ns, tool_map, window)
+    def tool_uses(self, scope: Scope, as_of_ns: int, window: Window | None = None) -> tuple[ToolUse, ...]:
+        return read_tool_uses(self._connection, scope, as_of_ns, window)
 
     def activity(self, scope: Scope, as_of_ns: int, tool_map: ToolMap) -> ScopeActivity:
         return read_activity(self._connection, scope, as_of_ns, tool_map)
 
-    def guard_actions(self, instance: str, after: int) -> tuple[int, ...]:
-        """Numbers of the actions that this guard instance's agent logged after action number `after`."""
+    def guard_actions(self, instance: str, after: int, scope: Scope | None = None) -> tuple[int, ...]:
+        """Numbers of the actions, in `scope` where one is given, that this guard's agent logged after `after`."""
+        condition, values = scope_condition(scope or Scope())
         rows = self._connection.execute(
-            "SELECT guard_action FROM span WHERE guard_instance = ? AND guard_action > ? "
+            f"SELECT guard_action FROM span WHERE guard_instance = ? AND guard_action > ? AND {condition} "
             "ORDER BY guard_action LIMIT 100",
-            (instance, after),
+            (instance, after, *values),
         ).fetchall()
         return tuple(row[0] for row in rows)
 

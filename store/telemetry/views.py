@@ -189,7 +189,6 @@ class ToolUse:
     calls: int
     errors: int
     open_spans: int
-    tier: str | None = None  # read, limited, high; None: declared nowhere, so unmapped
 
 
 @dataclass(frozen=True, slots=True)
