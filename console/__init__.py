@@ -1,0 +1,1 @@
+"""Andon: what you see. The Textual app and the command line."""
