@@ -1,0 +1,1 @@
+"""Andon: what happened. Files and APIs become canonical records."""

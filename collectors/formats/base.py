@@ -29,7 +29,7 @@ class BadLine:
 
 @dataclass(slots=True)
 class Parsed:
-    """What a stretch of lines came to. Every line is in a span, in `bad`, in `unknown_types`, or known to mean nothing."""
+    """What lines came to. Every line is in a span, in `bad`, in `unknown_types`, or known to mean nothing."""
 
     spans: list[Span] = field(default_factory=list)
     bad: list[BadLine] = field(default_factory=list)
