@@ -1,14 +1,15 @@
 """Open one of the two databases: ours, the right version, the right mode, never half migrated.
 
-Both share this: application id, schema number in `user_version`, migrations inside one BEGIN IMMEDIATE, 0600.
-What differs (journal, synchronous, who writes) is a `Kind`.
+What both share is here: application id, schema number in `user_version`, migrations inside one BEGIN IMMEDIATE, mode
+0600, and errors as one line. What differs (tables, journal, who writes) is a `Kind`.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,119 +17,84 @@ from typing import TYPE_CHECKING
 from store.folder import StoreError, private_file
 
 if TYPE_CHECKING:
-    from sqlite_utils.migrations import Migrations
+    from sqlite_utils import Migrations
 
-MIGRATE_TIMEOUT_S = 30.0
+MIGRATION_WAIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`version` is the number of migrations that make the schema; `migrations` is called only when one is due."""
+    """`version` is the number of its migrations, which are made only where one is due: sqlite-utils is slow to import.
 
-    name: str
+    `missing` says what to do where a reader finds no such database.
+    """
+
     application_id: int
     version: int
     journal_mode: str
     synchronous: str
+    missing: str
     migrations: Callable[[], Migrations]
 
 
-class NewerStoreError(StoreError):
-    """A newer Andon wrote this database: it can be read, not written."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection in autocommit mode. `message` says why it can only be read, where that is so."""
+
+    connection: sqlite3.Connection
+    message: str | None
 
 
-def open_writer(path: Path, kind: Kind, *, busy_timeout_s: float = 5.0) -> sqlite3.Connection:
-    """A connection in autocommit mode with the schema up to date.
+def open_database(path: Path, kind: Kind, *, wait_s: float, read_only: bool = False) -> Opened:
+    """Open, and make or bring up to date where needed; every statement commits by itself unless BEGIN is said.
 
-    StoreError where the file is locked, foreign, corrupt or not writable; NewerStoreError where a newer Andon wrote it.
+    `wait_s` is how long a statement waits for another writer. Read-only is a pragma, because `mode=ro` fails on a hot
+    journal; so is a database of a newer Andon. StoreError, in one line: corrupt, foreign, locked or not to be opened.
     """
+    with plain_errors(path):
+        if path.is_symlink():
+            raise StoreError(f"{path} is a symbolic link; nothing was changed. Put the file itself there.")
+        if not read_only:
+            _make_private(path)
+        elif not path.exists():
+            raise StoreError(f"there is no {path.name} in {path.parent} yet; {kind.missing}")
+        connection = sqlite3.connect(path, isolation_level=None, timeout=wait_s)
     try:
-        private_file(path)
-        connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
+        with plain_errors(path):
+            return Opened(connection, _prepare(connection, path, kind, wait_s, read_only=read_only))
+    except BaseException:
+        connection.close()
+        raise
+
+
+@contextlib.contextmanager
+def plain_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the system say into one line that says what, what was kept and what to do."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:  # a mistake of ours: a closed connection, or another thread's
+        raise
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        if "locked" in text or "busy" in text:
+            raise StoreError(
+                f"{path} is locked by another process; nothing was changed. Try again, or end what holds it."
+            ) from None
+        raise StoreError(f"{path} cannot be used: {text}; nothing was changed.") from None
+    except sqlite3.DatabaseError as error:
+        raise StoreError(
+            f"{path} is damaged or no database ({error}); it was left as it is. Move it aside, or restore a backup."
+        ) from None
     except OSError as error:
-        raise StoreError(f"{path} cannot be opened: {error.strerror}; nothing was changed") from None
-    except sqlite3.Error as error:
-        raise _explained(path, error) from None
-    try:
-        if _check(connection, path, kind) < kind.version:
-            _migrate(connection, path, kind)
-        connection.execute(f"PRAGMA journal_mode={kind.journal_mode}").fetchall()
-        connection.execute(f"PRAGMA synchronous={kind.synchronous}")
-    except sqlite3.Error as error:
-        connection.close()
-        raise _explained(path, error) from None
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+        raise StoreError(f"{path} cannot be opened: {error.strerror}; nothing was changed.") from None
 
 
-def open_reader(path: Path, kind: Kind, *, busy_timeout_s: float = 2.0) -> sqlite3.Connection:
-    """A read-only connection: opened read-write with `query_only`, because `mode=ro` fails on a hot journal.
-
-    A newer store can be read. StoreError where there is no such database, or it is foreign or corrupt.
-    """
-    if not path.exists():
-        raise StoreError(f"there is no {path.name} in {path.parent} yet; collect something first: andon collect PATH")
-    mode = "rw" if os.access(path, os.W_OK) else "ro"
-    try:
-        uri = f"{path.absolute().as_uri()}?mode={mode}"
-        connection = sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None)
-    except sqlite3.Error as error:
-        raise _explained(path, error) from None
-    try:
-        connection.execute("PRAGMA query_only=1")
-        found = _check(connection, path, kind, may_be_newer=True)
-        if found == 0:
-            raise StoreError(f"{path} is empty: nothing has been collected into it yet")
-        if found < kind.version:
-            raise StoreError(
-                f"{path} was written by an older Andon (schema {found}, this one needs {kind.version}); "
-                "nothing was changed. Start andon collect once to bring it up to date."
-            )
-    except sqlite3.Error as error:
-        connection.close()
-        raise _explained(path, error) from None
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def schema_number(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchall()[0][0])
-
-
-def _check(connection: sqlite3.Connection, path: Path, kind: Kind, *, may_be_newer: bool = False) -> int:
-    """The schema number of a database that is ours; 0 for an empty file."""
-    application_id = int(connection.execute("PRAGMA application_id").fetchall()[0][0])
-    number = schema_number(connection)
-    if application_id != kind.application_id:
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()[0][0]
-        if application_id or tables:
-            raise StoreError(
-                f"{path} is a database of something else, not Andon's {kind.name}; it was left as it is. "
-                "Name another store with --store or ANDON_STORE."
-            )
-    if number > kind.version and not may_be_newer:
-        raise NewerStoreError(
-            f"{path} was written by a newer Andon (schema {number}, this one knows {kind.version}): "
-            "it is opened read-only. Update Andon to write to it."
-        )
-    return number
-
-
-def _migrate(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:
-    """Bring the schema up to date inside one transaction; two processes that race both end well."""
-    import sqlite_utils
-
-    connection.execute(f"PRAGMA busy_timeout={int(MIGRATE_TIMEOUT_S * 1000)}")
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[int]:
+    """One write transaction; yields the wall clock (ns) of its begin, after any wait. All of it, or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if _check(connection, path, kind) < kind.version:  # another process may have been first
-            kind.migrations().apply(sqlite_utils.Database(connection))
-            connection.execute(f"PRAGMA application_id={kind.application_id}")
-            connection.execute(f"PRAGMA user_version={kind.version}")
+        yield time.time_ns()
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -136,16 +102,59 @@ def _migrate(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:
         raise
 
 
-def _explained(path: Path, error: sqlite3.Error) -> StoreError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        what = "is locked by another program; nothing was changed. Try again, or end that program"
-    elif code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        what = "is not a sound SQLite database; it was left as it is. Move it away, or restore a backup"
-    elif code == sqlite3.SQLITE_FULL:
-        what = "cannot grow: the disk is full; nothing was changed. Free some space"
-    elif code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
-        what = "cannot be written or opened; check its owner and mode"
-    else:
-        what = "cannot be used"
-    return StoreError(f"{path} {what} (SQLite: {error})")
+def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind, wait_s: float, *, read_only: bool) -> str | None:
+    """Bring the database up to date, and return why it can only be read, where that is so."""
+    number = _schema_number(connection, path, kind)
+    if not read_only and number <= kind.version:
+        connection.execute(f"PRAGMA journal_mode = {kind.journal_mode}").fetchall()
+        connection.execute(f"PRAGMA synchronous = {kind.synchronous}")
+        if number < kind.version:
+            _migrate(connection, path, kind, wait_s)
+    elif number == 0:
+        raise StoreError(f"{path} is empty; {kind.missing}")
+    elif number < kind.version:
+        raise StoreError(
+            f"{path} was written by an older Andon (schema {number}, this one has {kind.version}); nothing was "
+            "changed. Open it once without --read-only, or start andon collect, to bring it up to date."
+        )
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    message = None
+    if number > kind.version:
+        message = f"{path.name} was written by a newer Andon: it is read, not changed. Upgrade this one."
+    elif read_only:
+        message = f"{path.name} is open for reading only"
+    if message is not None:
+        connection.execute("PRAGMA query_only = ON")
+    return message
+
+
+def _schema_number(connection: sqlite3.Connection, path: Path, kind: Kind) -> int:
+    """The number of a database that is ours, 0 of an empty file. StoreError for anybody else's."""
+    application = int(connection.execute("PRAGMA application_id").fetchall()[0][0])
+    number = int(connection.execute("PRAGMA user_version").fetchall()[0][0])
+    if application == kind.application_id:
+        return number
+    if application or number or connection.execute("SELECT count(*) FROM sqlite_master").fetchall()[0][0]:
+        raise StoreError(f"{path} is a database of something else; it was left as it is. Name another with --store.")
+    return 0
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, kind: Kind, wait_s: float) -> None:
+    """In one transaction, so that of two processes that race one does it and the other finds it done."""
+    import sqlite_utils  # 150 to 400 ms: only where there is something to do
+
+    connection.execute(f"PRAGMA busy_timeout = {int(min(MIGRATION_WAIT_S, max(wait_s, 0.1)) * 1000)}")
+    with transaction(connection):
+        if _schema_number(connection, path, kind) < kind.version:
+            kind.migrations().apply(sqlite_utils.Database(connection))
+            connection.execute(f"PRAGMA application_id = {kind.application_id}")
+            connection.execute(f"PRAGMA user_version = {kind.version}")
+
+
+def _make_private(path: Path) -> None:
+    try:
+        private_file(path)
+    except OSError:
+        if not path.is_file():  # on a read-only disk what is there can still be read
+            raise

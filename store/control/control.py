@@ -13,7 +13,8 @@ from types import TracebackType
 from store.control import audit
 from store.control.actor import Actor
 from store.control.audit import AuditRow, BadRow
-from store.control.schema import open_control, plain_errors, transaction
+from store.control.schema import open_control
+from store.database import plain_errors, transaction
 from store.folder import StoreError, StoreFolder
 
 _log = logging.getLogger("andon.control")

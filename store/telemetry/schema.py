@@ -5,14 +5,13 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
-from store.database import Kind, open_reader, open_writer
-from store.folder import StoreFolder
+from store.database import Kind, open_database
+from store.folder import StoreError, StoreFolder
 from store.record.span import IDENTITY, MEASURES
 from store.telemetry.totals import EXTREMES, SUMS
 
 if TYPE_CHECKING:
-    from sqlite_utils import Database
-    from sqlite_utils.migrations import Migrations
+    from sqlite_utils import Database, Migrations
 
 _INTEGERS = {
     "rank",
@@ -92,7 +91,7 @@ _STATEMENTS = (
 
 
 def _migrations() -> Migrations:
-    from sqlite_utils.migrations import Migrations
+    from sqlite_utils import Migrations
 
     migrations = Migrations("andon.telemetry")
 
@@ -105,24 +104,30 @@ def _migrations() -> Migrations:
 
 
 TELEMETRY = Kind(
-    name="telemetry store",
     application_id=0x416E6454,  # "AndT"
     version=1,
     journal_mode="WAL",
     synchronous="NORMAL",
+    missing="collect something first: andon collect PATH",
     migrations=_migrations,
 )
+WRITER_WAIT_S = 30.0  # a migration may have to wait for another process's
+READER_WAIT_S = 2.0
 
 
 def open_telemetry_writer(folder: StoreFolder) -> sqlite3.Connection:
-    """The one connection that writes; its caller holds the collector's lock."""
-    connection = open_writer(folder.telemetry, TELEMETRY)
+    """The one connection that writes; its caller holds the collector's lock. StoreError for a newer Andon's store."""
+    opened = open_database(folder.telemetry, TELEMETRY, wait_s=WRITER_WAIT_S)
+    if opened.message is not None:
+        opened.connection.close()
+        raise StoreError(opened.message)
     for suffix in ("-wal", "-shm"):
         side = folder.telemetry.with_name(folder.telemetry.name + suffix)
         if side.exists():
             side.chmod(0o600)
-    return connection
+    return opened.connection
 
 
 def open_telemetry_reader(folder: StoreFolder) -> sqlite3.Connection:
-    return open_reader(folder.telemetry, TELEMETRY)
+    """A connection that only reads; a newer Andon's store too."""
+    return open_database(folder.telemetry, TELEMETRY, wait_s=READER_WAIT_S, read_only=True).connection

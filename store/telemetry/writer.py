@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from store.database import transaction
 from store.folder import StoreFolder
 from store.record.batch import Batch, Source, Written
 from store.record.merge import Parts, Row, join, join_parts, row_of, same_parts
@@ -79,17 +80,10 @@ class Writer:
             return self._transaction(msgspec.structs.replace(batch, spans=mended(batch.spans)), ingest_ns)
 
     def _transaction(self, batch: Batch, ingest_ns: int) -> Written:
-        connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._connection):
             written = Written(records=len(batch.spans), gaps=len(batch.gaps))
             self._write_spans(batch.spans, ingest_ns, written)
             self._write_rest(batch, written)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
         return written
 
     def _write_spans(self, spans: list[Span], ingest_ns: int, written: Written) -> None:
