@@ -38,7 +38,7 @@ imports: .venv/.ready
 
 ## make bench  the figures of bench/
 bench: .venv/.ready
-	for file in bench/*.py; do $(BIN)/python $$file || exit 1; done
+	for file in bench/ingest.py bench/startup.py bench/visible.py; do PYTHONPATH=. $(BIN)/python $$file || exit 1; done
 
 ## make lock   resolve the dependencies anew
 lock: .venv/.ready

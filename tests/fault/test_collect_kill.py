@@ -1,0 +1,133 @@
+"""Real collector processes that are killed in mid-file: each line is stored exactly once all the same."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from store.folder import StoreFolder
+from tests.fault.feeding import append, gaps, line, lines, rejects, stored, until
+
+ROOT = Path(__file__).resolve().parents[2]
+_FOLLOW = """
+import signal, sys, threading
+from pathlib import Path
+from collectors.collect import Collector
+from store.folder import StoreFolder
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+print("ready", flush=True)
+Collector(StoreFolder(Path(sys.argv[1])), sys.argv[2:]).follow(stop)
+"""
+
+
+@contextmanager
+def collecting(folder: StoreFolder, *paths: Path) -> Iterator[subprocess.Popen[bytes]]:
+    arguments = [sys.executable, "-c", _FOLLOW, str(folder.path), *map(str, paths)]
+    with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def test_killed_in_mid_file_again_and_again(folder: StoreFolder, tmp_path: Path) -> None:
+    log = tmp_path / "a.jsonl"
+    total = 60_000
+    whole = lines(0, total)
+    append(log, whole[: len(whole) // 2])
+    for share in (0.05, 0.2, 0.45):
+        with collecting(folder, log) as process:
+            until(lambda: len(stored(folder)) >= total * share, "some lines")  # noqa: B023 - used at once
+            process.kill()
+            process.wait()
+        partial = stored(folder)
+        assert partial == set(range(len(partial))), "a committed prefix, without a hole"
+    append(log, whole[len(whole) // 2 :])
+    with collecting(folder, log):
+        until(lambda: len(stored(folder)) == total, "all lines")
+    with closing(sqlite3.connect(folder.telemetry)) as connection:
+        assert connection.execute("SELECT count(*), sum(spans) FROM session").fetchone() == (1, total)
+        assert connection.execute("SELECT sum(lines), sum(rejected) FROM source").fetchone() == (total, 0)
+
+
+def test_random_kills_under_a_writer_that_rotates(folder: StoreFolder, tmp_path: Path) -> None:
+    choice = random.Random(20_261_121)  # noqa: S311 - a test that can be run again
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    log = logs / "a.log"
+    number = rotations = 0
+    for _ in range(6):
+        with collecting(folder, logs) as process:
+            for _ in range(choice.randrange(3, 8)):
+                count = choice.randrange(1, 400)
+                data = lines(number, number + count)
+                number += count
+                cut = choice.randrange(len(data))
+                append(log, data[:cut])
+                if choice.random() < 0.3:
+                    rotations += 1
+                    with log.open("ab") as old:
+                        log.rename(logs / f"a.log.{rotations}")
+                        old.write(data[cut:])
+                else:
+                    append(log, data[cut:])
+            known = len(stored(folder))
+            until(lambda: len(stored(folder)) > known or len(stored(folder)) == number, "it moves")  # noqa: B023
+            process.kill()
+            process.wait()
+    assert rotations > 2
+    with collecting(folder, logs):
+        until(lambda: len(stored(folder)) == number, "all lines")
+    assert stored(folder) == set(range(number))
+    assert rejects(folder) == []
+    assert gaps(folder) == []
+
+
+def test_d18_sigterm_in_the_middle_of_much_ends_within_two_seconds(folder: StoreFolder, tmp_path: Path) -> None:
+    log = tmp_path / "a.jsonl"
+    append(log, lines(0, 150_000))
+    with collecting(folder, log) as process:
+        until(lambda: len(stored(folder)) > 0, "a first batch")
+        began_s = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert time.monotonic() - began_s < 2
+    partial = stored(folder)
+    assert 0 < len(partial) < 150_000
+    assert partial == set(range(len(partial)))
+
+
+def test_a_second_process_is_refused_and_the_first_goes_on(folder: StoreFolder, tmp_path: Path) -> None:
+    log = tmp_path / "a.jsonl"
+    append(log, line(0))
+    with collecting(folder, log):
+        until(lambda: stored(folder) == {0}, "the first line")
+        arguments = [sys.executable, "-c", _FOLLOW, str(folder.path), str(log)]
+        second = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+        assert second.returncode == 1
+        assert "another collector (pid" in second.stderr
+        append(log, line(1))
+        until(lambda: stored(folder) == {0, 1}, "the second line")
+
+
+def test_the_files_of_the_store_are_private_under_any_umask(folder: StoreFolder, tmp_path: Path) -> None:
+    log = tmp_path / "a.jsonl"
+    append(log, line(0))
+    with collecting(folder, log):
+        until(lambda: stored(folder) == {0}, "the first line")
+        modes = {path.name: path.stat().st_mode & 0o777 for path in folder.path.iterdir() if path.is_file()}
+    assert modes
+    assert set(modes.values()) == {0o600}, modes
+    assert os.stat(folder.path).st_mode & 0o777 == 0o700  # noqa: PTH116
