@@ -150,8 +150,12 @@ class Gather:
         self._summary.of_format(file.source.format or "unknown")["rejected"] += 1
 
     def _enriched(self) -> Batch:
-        self._enricher.spans(self._spans)
         now_ns = time.time_ns()
+        failed: list[Reject] = []
+        try:
+            self._enricher.spans(self._spans)
+        except Exception:  # noqa: BLE001 - one record must not stop the line, nor go unredacted
+            failed = self._enrich_singly(now_ns)
         return Batch(
             spans=self._spans,
             sources=list(self._sources.values()),
@@ -167,10 +171,39 @@ class Gather:
                     at_ns=now_ns,
                 )
                 for source, line, reason in self._rejects
-            ],
+            ]
+            + failed,
             gaps=self._gaps,
             unknown_types=self._redacted_names(self._unknown),
         )
+
+    def _enrich_singly(self, now_ns: int) -> list[Reject]:
+        """Enrich each span by itself; one that still fails is left out of the batch and becomes a reject."""
+        kept: list[Span] = []
+        failed: list[Reject] = []
+        for span in self._spans:
+            try:
+                self._enricher.spans([span])
+            except Exception as error:  # noqa: BLE001 - as above
+                key = f"{span.namespace}\0{span.span_id}".encode("utf-8", "replace")
+                reason = f"could not be redacted or priced ({type(error).__name__}), so it was not written"
+                failed.append(
+                    Reject(
+                        source_id="",
+                        path="",
+                        offset=0,
+                        length=0,
+                        reason=reason,
+                        line_hash=hashlib.blake2b(key, digest_size=16).hexdigest(),
+                        sample="",
+                        at_ns=now_ns,
+                    )
+                )
+                self._say(f"a record {reason}; andon doctor counts it")
+            else:
+                kept.append(span)
+        self._spans = kept
+        return failed
 
     def _sample(self, data: bytes) -> str:
         """The start of a line, redacted. Escapes that JSON allows would hide a secret from the rules."""

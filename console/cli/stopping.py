@@ -160,35 +160,14 @@ def forget_command(settings: Settings, instance: str, reason: str) -> int:
 
 def look(settings: Settings, kill: Kill, written_ms: float | None) -> StopProgress:
     """How far the kill has come now, with the logs as witness where the store can be read."""
-    from runbooks.switches.progress import progress
-    from store.record.scope import Scope, ScopeError
-    from store.record.tools import ToolMap
+    from runbooks.switches import witness
 
-    folder = settings.folder
     try:
         reader = settings.reader()
     except StoreError:
-        return progress(folder, kill, time.time_ns(), None, written_ms=written_ms)
+        return witness.look(settings.folder, kill, time.time_ns(), None, written_ms=written_ms)
     with reader:
-        try:
-            scope = Scope.parse(kill.shown or kill.scope)
-        except ScopeError:
-            scope = Scope()
-
-        def narrow(instance: str, after: int, _: Kill) -> tuple[int, ...]:
-            return reader.guard_actions(instance, after, scope)
-
-        now_ns = time.time_ns()
-        last_ns = reader.activity(scope, now_ns, ToolMap()).last_seen_ns or 0
-        return progress(
-            folder,
-            kill,
-            now_ns,
-            reader.guard_actions,
-            last_activity_ns=last_ns,
-            written_ms=written_ms,
-            narrow_actions=narrow,
-        )
+        return witness.look(settings.folder, kill, time.time_ns(), reader, written_ms=written_ms)
 
 
 def _watch(settings: Settings, kill: Kill, written_ms: float, wait_s: float) -> Iterator[StopProgress]:

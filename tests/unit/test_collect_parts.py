@@ -245,3 +245,22 @@ def test_each_source_has_its_own_agent_and_the_first_counts(folder: StoreFolder,
     Collector(folder, sources).run_once()
     with Reader(folder) as reader:
         assert reader.agents() == ("first", "second")
+
+
+def test_a_record_that_breaks_the_enricher_is_a_reject_and_the_rest_is_written(
+    folder: StoreFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "a.jsonl"
+    log.write_bytes(b"".join(line(number) for number in range(3)))
+    enrich = Enricher.spans
+
+    def breaks(self: Enricher, spans: list[Span]) -> None:
+        if any(span.span_id == "n1" for span in spans):
+            raise ZeroDivisionError
+        enrich(self, spans)
+
+    monkeypatch.setattr(Enricher, "spans", breaks)
+    summary = Collector(folder, [log]).run_once()
+    assert summary.spans == 2
+    (reject,) = rejects(folder)
+    assert reject[2] == "could not be redacted or priced (ZeroDivisionError), so it was not written"
