@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 from console.cli.main import COMMANDS
 from console.keys import key_table
@@ -37,7 +38,7 @@ def test_the_tables_of_the_readme_are_those_of_the_code() -> None:
 def test_what_the_readme_links_to_is_there() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8"))
     assert links
-    assert [link for link in links if not (README.parent / link).exists()] == []
+    assert [link for link in links if not (README.parent / unquote(link)).exists()] == []
 
 
 if __name__ == "__main__":

@@ -141,7 +141,10 @@ def test_a_store_of_a_newer_andon_is_read_and_not_written(folder: StoreFolder) -
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"not a database at all, but long enough to have a header" * 20, "damaged or no database"), (None, "something else")],
+    [
+        (b"not a database at all, but long enough to have a header" * 20, "damaged or no database"),
+        (None, "something else"),
+    ],
 )
 def test_a_corrupt_or_foreign_database_is_left_alone(folder: StoreFolder, content: bytes | None, message: str) -> None:
     if content is None:
