@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from bench.generate import write_log
 
+from bench.generate import write_log
 from collectors.collect import Collector
 from store.folder import StoreFolder
 from store.telemetry.reader import Reader

@@ -141,7 +141,8 @@ class Writer:
             # CROSS JOIN makes the wanted keys the outer loop: by IN (VALUES ...) SQLite 3.40 scans the whole table
             rows = self._connection.execute(
                 f"WITH wanted (n, i) AS (VALUES {', '.join(['(?, ?)'] * len(chunk))}) "
-                f"SELECT {', '.join(COLUMNS)}, future, parts FROM wanted CROSS JOIN span ON namespace = n AND span_id = i",
+                f"SELECT {', '.join(COLUMNS)}, future, parts FROM wanted "
+                "CROSS JOIN span ON namespace = n AND span_id = i",
                 [value for key in chunk for value in key],
             ).fetchall()
             for row in rows:

@@ -98,7 +98,7 @@ def test_a_newer_store_is_read_and_not_changed(folder: StoreFolder, control: Con
 
 
 def test_read_only_never_writes(folder: StoreFolder) -> None:
-    with pytest.raises(StoreError, match="there is no control.db"):
+    with pytest.raises(StoreError, match=r"there is no control\.db"):
         Control(folder, read_only=True)
     assert not folder.control.exists()
     Control(folder).close()
