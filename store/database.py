@@ -39,10 +39,14 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A connection in autocommit mode. `message` says why it can only be read, where that is so."""
+    """A connection in autocommit mode. `message` says why it can only be read, where that is so.
+
+    `newer`: because a newer Andon wrote it, not because the caller asked for no more.
+    """
 
     connection: sqlite3.Connection
     message: str | None
+    newer: bool = False
 
 
 def open_database(path: Path, kind: Kind, *, wait_s: float, read_only: bool = False) -> Opened:
@@ -61,7 +65,13 @@ def open_database(path: Path, kind: Kind, *, wait_s: float, read_only: bool = Fa
         connection = sqlite3.connect(path, isolation_level=None, timeout=wait_s)
     try:
         with plain_errors(path):
-            return Opened(connection, _prepare(connection, path, kind, wait_s, read_only=read_only))
+            number = _prepare(connection, path, kind, wait_s, read_only=read_only)
+        newer, message = number > kind.version, None
+        if newer:
+            message = f"{path.name} was written by a newer Andon: it is read, not changed. Upgrade this one."
+        elif read_only:
+            message = f"{path.name} is open for reading only"
+        return Opened(connection, message, newer)
     except BaseException:
         connection.close()
         raise
@@ -102,8 +112,8 @@ def transaction(connection: sqlite3.Connection) -> Iterator[int]:
         raise
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind, wait_s: float, *, read_only: bool) -> str | None:
-    """Bring the database up to date, and return why it can only be read, where that is so."""
+def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind, wait_s: float, *, read_only: bool) -> int:
+    """Bring the database up to date, or let it only be read; the schema number that was found."""
     number = _schema_number(connection, path, kind)
     if not read_only and number <= kind.version:
         connection.execute(f"PRAGMA journal_mode = {kind.journal_mode}").fetchall()
@@ -119,14 +129,9 @@ def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind, wait_s: flo
         )
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
-    message = None
-    if number > kind.version:
-        message = f"{path.name} was written by a newer Andon: it is read, not changed. Upgrade this one."
-    elif read_only:
-        message = f"{path.name} is open for reading only"
-    if message is not None:
+    if read_only or number > kind.version:
         connection.execute("PRAGMA query_only = ON")
-    return message
+    return number
 
 
 def _schema_number(connection: sqlite3.Connection, path: Path, kind: Kind) -> int:

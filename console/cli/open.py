@@ -42,11 +42,14 @@ def make_context(settings: Settings, folder: StoreFolder, banner: tuple[str, ...
     from console.context import Context
     from store.control.actor import Actor
     from store.registry.model import Registry
+    from store.telemetry.reader import Reader
 
     try:
         registry = settings.registry()
     except Refused as error:
         registry, banner = Registry(), (*banner, error.format_message())
+    with contextlib.suppress(StoreError), Reader(folder) as reader:
+        banner = (*banner, reader.warning) if reader.warning is not None else banner
     as_of_ns = settings.named_moment_ns()
     if settings.as_of == "latest":
         with settings.reader() as reader:

@@ -108,9 +108,13 @@ class Settings:
             raise click.UsageError(f"--as-of: {error}") from None
 
     def reader(self) -> Reader:
+        """A reader of the store; a store of a newer Andon is read, with a warning."""
         from store.telemetry.reader import Reader
 
-        return Reader(self.folder)
+        reader = Reader(self.folder)
+        if reader.warning is not None:
+            click.echo(f"andon: {reader.warning}", err=True)
+        return reader
 
     def raw_scope(self, text: str) -> Scope:
         """The scope as typed. click.UsageError says what to type instead."""

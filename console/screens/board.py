@@ -123,7 +123,9 @@ class BoardScreen(Look):
         if board is not None and agent is not None:
             kill = kill_of(agent, self.andon.standing)
             sessions = [row for row in self._sessions if row.agent == agent]
-            rows = board_rows.pane_rows(agent, self.context.registry, kill, sessions, board.as_of_ns)
+            # the pane is asked apart from the board and may know something newer
+            as_of_ns = max([board.as_of_ns, *(row.ended_ns or 0 for row in sessions)])
+            rows = board_rows.pane_rows(agent, self.context.registry, kill, sessions, as_of_ns)
         self.lines("pane").show(rows or [text_row(Cell("", "dim"))])
 
     def _ask_pane(self) -> None:

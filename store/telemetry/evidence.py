@@ -40,7 +40,7 @@ class Evidence:
     """
 
     def __init__(self, folder: StoreFolder, scope: Scope, as_of_ns: int, window: Window | None = None) -> None:
-        self._connection = open_telemetry_reader(folder)
+        self._connection = open_telemetry_reader(folder).connection
         self._blocks: OrderedDict[int, list[str] | None] = OrderedDict()
         condition, values = scope_condition(scope)
         bounds: list[Any] = [*values, as_of_ns]

@@ -40,7 +40,9 @@ class Reader:
 
     def __init__(self, folder: StoreFolder) -> None:
         self._folder = folder
-        self._connection = open_telemetry_reader(folder)
+        opened = open_telemetry_reader(folder)
+        self._connection = opened.connection
+        self.warning = opened.message if opened.newer else None  # what an operator should know of this store
         self._identity = _identity(folder)
 
     def __enter__(self) -> Reader:

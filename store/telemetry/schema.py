@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
-from store.database import Kind, open_database
+from store.database import Kind, Opened, open_database
 from store.folder import StoreError, StoreFolder
 from store.record.span import IDENTITY, MEASURES
 from store.telemetry.totals import EXTREMES, SUMS
@@ -128,6 +128,6 @@ def open_telemetry_writer(folder: StoreFolder) -> sqlite3.Connection:
     return opened.connection
 
 
-def open_telemetry_reader(folder: StoreFolder) -> sqlite3.Connection:
-    """A connection that only reads; a newer Andon's store too."""
-    return open_database(folder.telemetry, TELEMETRY, wait_s=READER_WAIT_S, read_only=True).connection
+def open_telemetry_reader(folder: StoreFolder) -> Opened:
+    """A connection that only reads, a newer Andon's store too; `newer` in what it says is for the operator."""
+    return open_database(folder.telemetry, TELEMETRY, wait_s=READER_WAIT_S, read_only=True)

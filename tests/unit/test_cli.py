@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import TypeAdapter
 from console.cli import schemas
 from console.cli.main import COMMANDS, run
 from store.folder import StoreFolder
+from store.liveness import CollectorLock
 from store.record.batch import Batch
 from store.record.span import NS_PER_S, Span
 from store.telemetry.writer import Writer
@@ -249,6 +251,26 @@ def test_no_store_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     for command in ("status", "sessions"):
         assert run([command, "--store", str(tmp_path / "none")]) == 2
         assert "collect something first" in capsys.readouterr().err
+
+
+def test_a_store_of_a_newer_andon_is_read_with_a_message(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with sqlite3.connect(store.telemetry) as connection:
+        connection.execute("PRAGMA user_version=99")
+    connection.close()
+    assert run(["sessions", "--as-of", "latest"]) == 0
+    captured = capsys.readouterr()
+    assert "s1" in captured.out
+    assert "written by a newer Andon" in captured.err
+    assert run(["collect", "--once", "/dev/null"]) == 2
+    assert "written by a newer Andon" in capsys.readouterr().err
+
+
+def test_a_locked_store_is_one_clear_line(store: StoreFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    with CollectorLock(store):
+        assert run(["collect", "--once", "/dev/null"]) == 2
+    assert "another collector" in capsys.readouterr().err
 
 
 def test_log_text_cannot_reach_the_terminal_raw(store: StoreFolder, capsys: pytest.CaptureFixture[str]) -> None:
