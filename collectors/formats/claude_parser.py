@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from collectors.formats import claude_rows as rows
-from collectors.formats.base import BadLine, Line, Parsed, SourceFacts
+from collectors.formats.base import SourceFacts
 from collectors.formats.claude_keys import (
     NAMESPACE,
     line_key,
@@ -33,7 +33,6 @@ from collectors.formats.claude_state import (
     remember,
 )
 from collectors.formats.decode import (
-    CANNOT,
     UnreadableError,
     canonical,
     cap,
@@ -44,13 +43,14 @@ from collectors.formats.decode import (
     type_name,
     word,
 )
+from collectors.formats.row_parser import RowParser
 from store.record.span import Rank, Span
 
 NAME = "claude-code"
 _PATH_SESSION = re.compile(r"(?:^|/)([^/]+)/subagents/agent-[^/]*$")
 
 
-class ClaudeCodeParser:
+class ClaudeCodeParser(RowParser):
     """Reads one file in order. What it carries over is in `claude_state.State`."""
 
     def __init__(self, facts: SourceFacts, state: bytes = b"") -> None:
@@ -61,23 +61,10 @@ class ClaudeCodeParser:
         self._path_session = inside[1] if inside else None
         self._stem = path.stem
         self._state = load(state)
-        self._out = Parsed()
+        super().__init__()
 
     def state(self) -> bytes:
         return dump(self._state)
-
-    def parse(self, lines: list[Line]) -> Parsed:
-        self._out = Parsed()
-        for line in lines:
-            try:
-                self._row(line.data)
-            except UnreadableError as error:
-                self._out.bad.append(BadLine(line, str(error)))
-            except RecursionError:
-                self._out.bad.append(BadLine(line, "nested too deeply"))
-            except Exception as error:  # noqa: BLE001 - no line may ever stop the collector; it is kept as a reject
-                self._out.bad.append(BadLine(line, f"{CANNOT} ({type(error).__name__})"))
-        return self._out
 
     # --- one row
 

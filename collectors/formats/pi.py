@@ -14,10 +14,9 @@ from typing import Any
 
 import msgspec
 
-from collectors.formats.base import BadLine, Line, Parsed, SourceFacts
+from collectors.formats.base import SourceFacts
 from collectors.formats.claude_rows import blocks_of, payload_text
 from collectors.formats.decode import (
-    CANNOT,
     UnreadableError,
     canonical,
     cap,
@@ -32,6 +31,7 @@ from collectors.formats.decode import (
     usd_nano,
     word,
 )
+from collectors.formats.row_parser import RowParser
 from store.record.span import Rank, Span
 
 # Rows and roles that are known and carry no span.
@@ -112,13 +112,13 @@ class Pi:
         return PiParser(facts, state)
 
 
-class PiParser:
+class PiParser(RowParser):
     """Reads one session file in order."""
 
     def __init__(self, facts: SourceFacts, state: bytes = b"") -> None:
         self._agent = facts.agent or Pi.name
         self._stem = cap(PurePath(facts.path).stem)
-        self._out = Parsed()
+        super().__init__()
         try:
             self._state = _decode_state(state) if state else State()
         except msgspec.MsgspecError:  # written by another version of this program
@@ -126,19 +126,6 @@ class PiParser:
 
     def state(self) -> bytes:
         return _encode_state(self._state)
-
-    def parse(self, lines: list[Line]) -> Parsed:
-        self._out = Parsed()
-        for line in lines:
-            try:
-                self._row(line.data)
-            except UnreadableError as error:
-                self._out.bad.append(BadLine(line, str(error)))
-            except RecursionError:
-                self._out.bad.append(BadLine(line, "nested too deeply"))
-            except Exception as error:  # noqa: BLE001 - no line may ever stop the collector; it is kept as a reject
-                self._out.bad.append(BadLine(line, f"{CANNOT} ({type(error).__name__})"))
-        return self._out
 
     def _row(self, data: bytes) -> None:
         row, mended = decode_object(data)

@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.screen import Screen
 from textual.widget import Widget
 
 from console import keys
-from console.context import Context
-from console.questions import Question
-from console.reader_worker import EVERY_S
+from console.screens.asks import Asks
 from console.target import Target
 from console.widgets import figures
 from console.widgets.keyline import KeyLine
-from console.widgets.lines import Lines, Whole
+from console.widgets.lines import Lines
 from console.widgets.rows import Cell, Row, text_row
 from store.record.span import NS_PER_S
 
-if TYPE_CHECKING:
-    from console.app import AndonApp
-
 MESSAGE_LINES = 4
 OLD_NS, VERY_OLD_NS = 60 * NS_PER_S, 600 * NS_PER_S
-_serials = count(1)
 
 
-class Look(Whole, Screen[None]):
+class Look(Asks):
     """A full screen. Subclasses compose `body`, ask questions in `ask_all` and draw in `answered`."""
 
     BINDINGS = keys.bindings()
@@ -42,24 +34,6 @@ class Look(Whole, Screen[None]):
     """
     crumbs: tuple[str, ...] = ()
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.serial = next(_serials)
-        self._asked: dict[str, Question] = {}
-        self.seen_ns = 0  # the moment that the newest answer describes
-
-    @property
-    def andon(self) -> AndonApp:
-        return cast("AndonApp", self.app)
-
-    @property
-    def context(self) -> Context:
-        return self.andon.context
-
-    @property
-    def ascii_only(self) -> bool:
-        return self.context.ascii_only
-
     # what a subclass says
 
     def body(self) -> ComposeResult:
@@ -67,9 +41,6 @@ class Look(Whole, Screen[None]):
 
     def ask_all(self) -> None:
         """Ask every question of this screen; called whenever the screen is looked at."""
-
-    def answered(self, part: str, answer: object) -> None:
-        """Draw an answer."""
 
     def target(self) -> Target | None:
         """What the cursor is on."""
@@ -86,9 +57,6 @@ class Look(Whole, Screen[None]):
         yield Lines(cursor=False, ascii_only=self.ascii_only, id="message")
         yield from self.body()
         yield KeyLine(ascii_only=self.ascii_only)
-
-    def lines(self, name: str) -> Lines:
-        return self.query_one(f"#{name}", Lines)
 
     def on_mount(self) -> None:
         # Textual calls the handler of every class of a widget, so a screen's own needs no call of this one.
@@ -108,22 +76,6 @@ class Look(Whole, Screen[None]):
 
     def on_screen_suspend(self) -> None:
         self.andon.worker_thread.drop(self.serial)
-
-    def on_unmount(self) -> None:
-        self.andon.worker_thread.drop(self.serial)
-
-    def ask(self, part: str, question: Question, every_s: float | None = EVERY_S) -> None:
-        """Have `answered(part, …)` called with the answer, now and whenever it changes."""
-        if self._asked.get(part) == question and every_s is None:
-            return
-        self._asked[part] = question
-        self.andon.worker_thread.ask((self.serial, part), question, every_s)
-
-    def take(self, part: str, question: Question, answer: object, at_ns: int) -> None:
-        """An answer arrived; one to an older question is not drawn."""
-        if self._asked.get(part) is question and self.is_whole:
-            self.seen_ns = at_ns
-            self.answered(part, answer)
 
     def unanswered(self) -> None:
         """The store could not answer; why is said above. What was shown before stays."""

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import count
-from typing import TYPE_CHECKING, cast
-
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from console import keys
-from console.context import Context
-from console.questions import Question
-from console.reader_worker import EVERY_S
-from console.widgets.lines import Lines, Whole
+from console.screens.asks import Asks
+from console.widgets.lines import Lines
 from console.widgets.rows import Row, text_row
 
-if TYPE_CHECKING:
-    from console.app import AndonApp
-
-_serials = count(-1, -1)
 LABEL_CELLS = 9
 
 
-class Dialog(Whole, ModalScreen[None]):
+class Dialog(Asks, ModalScreen[None]):
     """Subclasses yield their parts from `body` and set `TITLE`."""
 
     BINDINGS = keys.dialog_bindings("back")
@@ -43,29 +34,8 @@ class Dialog(Whole, ModalScreen[None]):
     """
     HEADING = ""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.serial = next(_serials)
-        self._asked: dict[str, Question] = {}
-        self.seen_ns = 0  # the moment that the newest answer describes
-
-    @property
-    def andon(self) -> AndonApp:
-        return cast("AndonApp", self.app)
-
-    @property
-    def context(self) -> Context:
-        return self.andon.context
-
-    @property
-    def ascii_only(self) -> bool:
-        return self.context.ascii_only
-
     def body(self) -> ComposeResult:
         yield from ()
-
-    def answered(self, part: str, answer: object) -> None:
-        """Draw an answer."""
 
     def compose(self) -> ComposeResult:
         box = VerticalScroll(id="box", classes="ascii" if self.ascii_only else "", can_focus=False)
@@ -85,24 +55,9 @@ class Dialog(Whole, ModalScreen[None]):
         words.show([text_row(label)])
         return Horizontal(words, widget, classes=f"field {classes}")
 
-    def lines(self, name: str) -> Lines:
-        return self.query_one(f"#{name}", Lines)
-
-    def ask(self, part: str, question: Question, every_s: float | None = EVERY_S) -> None:
-        self._asked[part] = question
-        self.andon.worker_thread.ask((self.serial, part), question, every_s)
-
-    def take(self, part: str, question: Question, answer: object, at_ns: int) -> None:
-        if self._asked.get(part) is question and self.is_whole:
-            self.seen_ns = at_ns
-            self.answered(part, answer)
-
     def on_mount(self) -> None:
         # Textual calls the handler of every class of a widget, so a dialog's own needs no call of this one.
         self.remember_parts()
-
-    def on_unmount(self) -> None:
-        self.andon.worker_thread.drop(self.serial)
 
     def action_back(self) -> None:
         self.dismiss()
