@@ -9,7 +9,11 @@ from datetime import UTC, datetime
 from store.record.span import NS_PER_S
 
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_AGE = re.compile(r"(\d{1,9})([smhdw])")
+_AGE = re.compile(r"([0-9]{1,9})([smhdw])")
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LARGEST_NS = 2**63 - 1
 
 
 class TimeError(ValueError):
@@ -41,14 +45,21 @@ def parse_time(text: str, now_ns: int) -> int:
     """ISO 8601 (UTC where no zone is given) or an age before `now_ns` -> ns. TimeError otherwise."""
     text = text.strip()
     if _AGE.fullmatch(text):
-        return now_ns - parse_age(text)
+        return _storable(now_ns - parse_age(text), text)
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
         raise TimeError(f"{text!r} is not a time: write 2026-01-31T02:14:00Z, or an age such as 15m") from None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    seconds, micros = int(when.replace(microsecond=0).timestamp()), when.microsecond
-    return seconds * NS_PER_S + micros * 1000
+    since = when - _EPOCH
+    return _storable(((since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds) * 1000, text)
+
+
+def _storable(ns: int, text: str) -> int:
+    """`ns`, which must fit a 64-bit integer. TimeError otherwise."""
+    if not -_LARGEST_NS < ns < _LARGEST_NS:
+        raise TimeError(f"{text!r} is out of range: Andon keeps times from the year 1678 to 2262")
+    return ns
 
 
 def parse_window(text: str, as_of_ns: int) -> Window:
@@ -58,7 +69,7 @@ def parse_window(text: str, as_of_ns: int) -> Window:
         age = parse_age(text)
         match = _AGE.fullmatch(text.strip())
         assert match is not None
-        return Window(as_of_ns + 1 - age, as_of_ns + 1, f"{match[1]} {match[2]}")
+        return Window(_storable(as_of_ns + 1 - age, text), as_of_ns + 1, f"{match[1]} {match[2]}")
     from_ns, to_ns = parse_time(start, as_of_ns), parse_time(end, as_of_ns)
     if to_ns <= from_ns:
         raise TimeError(f"the window {text!r} ends before it starts")
