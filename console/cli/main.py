@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from typing import Any, cast
@@ -70,6 +71,9 @@ def main() -> None:
     """Run the command line; an expected failure is one line on stderr, never a traceback."""
     from console.packages import misplaced
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no ✔ shows ?, not a traceback
     problem = misplaced()
     if problem is not None:
         click.echo(f"andon: {problem}", err=True)
