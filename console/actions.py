@@ -60,7 +60,7 @@ class Actions:
             self.context.store, Scope.parse(scope), verb=verb, actor=Actor.current(), reason=reason
         )
         try:
-            incident = self.open_incident(scope, agent, f"stopped: {reason}")
+            incident = self.open_incident(scope, agent, f"stop: {reason}")
         except StoreError as error:
             return Stopped(kill, written_ms, None, f"the stop is written; its incident is not: {error}")
         return Stopped(kill, written_ms, incident)

@@ -251,7 +251,7 @@ class AndonApp(App[None], inherit_bindings=False):
         fitting = tuple(kill for kill in self.standing if kill.scope in scopes)
         kills = fitting or self.standing
         if not kills:
-            self.say("nothing is stopped, so there is nothing to start again")
+            self.say("nothing is off, so there is nothing to start again")
             return
         self.push_screen(ArmScreen(kills))
 

@@ -21,7 +21,7 @@ class Key:
 KEYS = (
     Key("enter", "open", "open", "open what the cursor is on", "Enter"),
     Key("K", "stop", "stop", "stop: shows what it hits, asks for a code, proves it", changes=True),
-    Key("A", "arm", "arm", "start again what is stopped: asks for a reason and a code", changes=True),
+    Key("A", "arm", "arm", "start again what is off: asks for a reason and a code", changes=True),
     Key("b", "blast", "blast", "blast radius: what was written outside"),
     Key("r", "runbook", "runbook", "the runbook of what the cursor is on"),
     Key("x", "tick", "tick", "tick a step off, or take the tick back", changes=True),

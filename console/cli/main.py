@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trace": ("trace", "One session as a tree of spans."),
     "blast": ("blast", "What a scope wrote outside, by system, in order."),
     "kill": ("stopping", "Stop a scope, and say how far the stop is proven."),
-    "arm": ("stopping", "Let a stopped scope run again; takes a reason."),
+    "arm": ("stopping", "Let a scope that is off run again; takes a reason."),
     "switches": ("stopping", "Every standing stop and how far it is proven."),
     "export": ("bundle", "Export a scope or an incident as a hashed evidence bundle."),
     "verify": ("bundle", "Check a bundle: any changed byte is found."),

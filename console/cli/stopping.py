@@ -85,7 +85,7 @@ def kill_command(settings: Settings, scope: str, reason: str, wait: float, verb:
 @json_option
 @common_options
 def arm_command(settings: Settings, scope: str, reason: str, as_json: bool) -> int:
-    """Let a stopped scope (or one kill id) run again. It starts nothing by itself."""
+    """Let a scope that is off (or one kill id) run again. It starts nothing by itself."""
     from runbooks.switches.folder import SwitchError
     from runbooks.switches.publish import rearm
     from store.control.actor import Actor

@@ -40,7 +40,7 @@ class ArmScreen(Dialog):
         yield self.field("reason", PlainInput(id="reason"))
         yield self.field(f"type {self.code}", PlainInput(id="code", max_length=len(self.code)))
         yield self.text("result", text_row(""))
-        yield self.text("hint", text_row(Cell("Tab other fields", "dim"), right=(Cell("Esc leave it stopped"),)))
+        yield self.text("hint", text_row(Cell("Tab other fields", "dim"), right=(Cell("Esc leave it off"),)))
 
     def on_mount(self) -> None:
         self._draw()
@@ -52,7 +52,7 @@ class ArmScreen(Dialog):
         self.lines("facts").show(
             [
                 _line("scope", Cell(kill.shown or kill.scope, "strong")),
-                _line("stopped", f"{since} ago by {kill.by} ({kill.verb})"),
+                _line("off", f"asked {since} ago by {kill.by} ({kill.verb})"),
                 _line("because", kill.reason),
                 _line("kill id", kill.kill_id),
             ]
@@ -69,7 +69,7 @@ class ArmScreen(Dialog):
             return
         if typed != self.code:
             event.input.value = ""
-            self._say(Cell(f"! that was not {self.code}: it stays stopped", "warn"))
+            self._say(Cell(f"! that was not {self.code}: it stays off", "warn"))
         elif not self.query_one("#reason", PlainInput).value.strip():
             event.input.value = ""
             self._say(Cell("! starting again takes a reason", "warn"))

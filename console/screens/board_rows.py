@@ -56,9 +56,9 @@ def fleet_rows(board: Board, standing: Sequence[Kill], incidents_open: int | Non
         Cell(f"unpriced {_share(unpriced)}", "warn" if fleet.unpriced else ""),
         f"   lag {duration(cover.lag_ns)}",
     )
-    stopped = len(standing)
+    off = len(standing)
     third = text_row(
-        Cell(f"■ {stopped} stopped", "warn" if stopped else ""),
+        Cell(f"■ {off} off", "warn" if off else ""),
         "   " + ("" if incidents_open is None else figures.plural(incidents_open, "open incident") + "   "),
         Cell(f"{figures.plural(fleet.errors, 'error')}   ", "warn" if fleet.errors else ""),
         *_losses(cover),

@@ -13,7 +13,7 @@ GLYPHS = (
     ("✔ ok", "nothing to do"),
     ("! warn", "will need a hand: success below 97 %"),
     ("✖ bad", "needs a hand now: success below 90 %"),
-    ("■ off", "stopped by a switch"),
+    ("■ off", "switched off; only VERIFIED says that it stopped"),
     ("? stale", "nothing heard for 15 m;  ? none: nothing ended in the window"),
     ("│ text", "what a log said: never ours, however it looks"),
     ("- figure", "unknown, never zero"),

@@ -74,7 +74,7 @@ async def test_starting_again_takes_a_reason_and_a_code(store: StoreFolder) -> N
     stop(store, Scope.of(agent="billing-bot"), actor=Actor.current(), reason="loop")
     app = console(store)
     async with app.run_test(size=SIZE) as pilot:
-        await until_shown(pilot, "1 stopped")
+        await until_shown(pilot, "1 off")
         await pilot.press("A")
         await until_shown(pilot, "ARM")
         await pilot.press("tab", "7", "k", "q")
@@ -82,7 +82,7 @@ async def test_starting_again_takes_a_reason_and_a_code(store: StoreFolder) -> N
         assert len(standing(store)) == 1
         await pilot.press(*"fixed", "enter", "7", "k", "q")
         await until_shown(pilot, "re-armed agent:billing-bot")
-        await until_shown(pilot, "0 stopped")
+        await until_shown(pilot, "0 off")
     assert standing(store) == []
     with Control(store, read_only=True) as control:
         assert control.switch_history()[0].rearmed_reason == "fixed"

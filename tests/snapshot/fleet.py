@@ -271,7 +271,7 @@ class FixedReader:
 
 
 INCIDENT = Incident(
-    12, "agent:billing-bot", "billing-bot", None, "SEV1", "stopped: loop", "runaway-loop", "sre@bastion-1",
+    12, "agent:billing-bot", "billing-bot", None, "SEV1", "stop: loop", "runaway-loop", "sre@bastion-1",
     NOW_NS - 180 * NS_PER_S, None,
 )  # fmt: skip
 STEPS = (

@@ -55,8 +55,8 @@ def test_stop_asked_for(snap_compare: SnapCompare, tmp_path: Path, size: tuple[i
             [("s", "s-81f2"), ("enter", "get_page"), ("down down down down down", "Your refund")], id="session"
         ),
         pytest.param([("b", "how to check email")], id="blast"),
-        pytest.param([("I", "stopped: loop"), ("enter", "2 of 8 done"), ("", "A loop is rarely")], id="incident"),
-        pytest.param([("I", "stopped: loop")], id="incidents"),
+        pytest.param([("I", "stop: loop"), ("enter", "2 of 8 done"), ("", "A loop is rarely")], id="incident"),
+        pytest.param([("I", "stop: loop")], id="incidents"),
         pytest.param([("A", "wrong template")], id="arm"),
         pytest.param([("question_mark", "write a bundle")], id="help"),
         pytest.param([("colon", "hold the screen")], id="palette"),
