@@ -15,6 +15,7 @@ import click
 from console.cli.options import Settings, common_options, require_store
 from console.cli.output import json_option, print_json, say
 from console.widgets import figures
+from console.widgets.sanitise import one_line
 
 if TYPE_CHECKING:
     from collectors.summary import Summary
@@ -40,6 +41,8 @@ def collect_command(settings: Settings, paths: tuple[Path, ...], once: bool, as_
     sources = _sources(settings, paths, how["format_name"], how["agent"])
     folder = require_store(settings)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # it says every change that it hears of; into a file of a watched folder, that would be heard as a change again
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     for line in reconcile_switches(folder):
         click.echo(f"andon: {line}", err=True)
     collector = Collector(
@@ -47,6 +50,7 @@ def collect_command(settings: Settings, paths: tuple[Path, ...], once: bool, as_
         [Declared(source.path, source.format, source.agent) for source in sources],
         tool_map=settings.registry().tool_map(),
         poll=how["poll"],
+        on_message=None if once else _say_live,
     )
     if once:
         summary = collector.run_once()
@@ -59,6 +63,10 @@ def collect_command(settings: Settings, paths: tuple[Path, ...], once: bool, as_
     click.echo(f"andon: collecting into {folder.path}; Ctrl+C ends it, nothing is lost", err=True)
     collector.follow(stop)
     return 0
+
+
+def _say_live(message: str) -> None:
+    click.echo(f"andon: {one_line(message)}", err=True)
 
 
 def _is_glob(path: Path) -> bool:

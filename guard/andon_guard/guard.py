@@ -64,7 +64,7 @@ class Guard:
         if not where:
             raise GuardError(f"no switch folder: pass folder=, or set {ENVIRONMENT}")
         self.agent = agent
-        self.folder = os.path.abspath(where)  # noqa: PTH100 - resolve() would follow symlinks
+        self.folder = os.path.abspath(os.path.expanduser(where))  # noqa: PTH100, PTH111 - resolve() follows symlinks
         self.fail_open = fail_open
         self.trouble: str | None = None  # why the last heartbeat was not written
         self._paths = (self.folder, f"{self.folder}/{switches.FILE}", f"{self.folder}/{switches.KILLS}")

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from store.folder import StoreFolder
@@ -131,3 +132,26 @@ def test_the_files_of_the_store_are_private_under_any_umask(folder: StoreFolder,
     assert modes
     assert set(modes.values()) == {0o600}, modes
     assert os.stat(folder.path).st_mode & 0o777 == 0o700  # noqa: PTH116
+
+
+def test_a_follower_does_not_hear_itself(tmp_path: Path) -> None:
+    """Its own output lies in the folder that it watches: what it says must not be a change that it says again."""
+    log, said = tmp_path / "agent.jsonl", tmp_path / "said.txt"
+    log.write_bytes(line(0))
+    command = [sys.executable, "-m", "console.cli.main", "collect", str(log)]
+    command += ["--store", str(tmp_path / "store"), "--config", str(tmp_path / "config")]
+    with said.open("wb") as output:
+        child = subprocess.Popen(command, stdout=output, stderr=output)
+        try:
+            folder = StoreFolder(tmp_path / "store")
+            for number in range(1, 30):
+                append(log, line(number))
+                until(partial(_is_stored, folder, number), "a row")
+        finally:
+            child.terminate()
+            assert child.wait(10) == 0
+    assert len(said.read_text().splitlines()) <= 2
+
+
+def _is_stored(folder: StoreFolder, number: int) -> bool:
+    return folder.telemetry.exists() and number in stored(folder)
