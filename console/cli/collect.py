@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--format", "format_name", metavar="F", help="Read every file as this format (default: by content).")
 @click.option("--agent", metavar="NAME", help="Name of the agent, for logs that name none.")
 @click.option("--poll", is_flag=True, help="Look at the files every 50 ms instead of asking the kernel.")
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input is closed.")
 @json_option
 @common_options
 def collect_command(settings: Settings, paths: tuple[Path, ...], once: bool, as_json: bool, **how: Any) -> int:
@@ -60,9 +61,18 @@ def collect_command(settings: Settings, paths: tuple[Path, ...], once: bool, as_
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
+    if how["with_parent"]:
+        threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
     click.echo(f"andon: collecting into {folder.path}; Ctrl+C ends it, nothing is lost", err=True)
     collector.follow(stop)
     return 0
+
+
+def _end_with_parent(stop: threading.Event) -> None:
+    """The console holds the other end: when it is gone, however it went, nobody is left to collect for."""
+    while os.read(0, 4096):
+        pass
+    stop.set()
 
 
 def _say_live(message: str) -> None:

@@ -39,7 +39,7 @@ def demo_command(settings: Settings, seconds: float | None, seed: int, keep: boo
             fleet = stack.enter_context(Fleet(home, seed=seed, store=folder))
             stack.enter_context(collector_child(own, fleet.log_paths))
             if is_terminal():
-                note = "demo: the fleet ends with this console"
+                note = "Demo: the fleet ends with this console."
                 context = make_context(own, folder, (f"Demo: synthetic agents in {home}", *banner), note)
                 return run(context, for_s=seconds)
             _wait_for_figures(folder)

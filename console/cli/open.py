@@ -33,7 +33,7 @@ def open_console(settings: Settings) -> int:
         sources = settings.config().source
         if sources and not settings.read_only and not collector_heartbeat(folder).alive:
             stack.enter_context(collector_child(settings, ()))
-            note = "collects while this console is open"
+            note = "The collector that this console started ends with it."
         return run(make_context(settings, folder, tuple(banner), note))
 
 
@@ -96,18 +96,20 @@ def collector_child(settings: Settings, paths: tuple[Path, ...]) -> Iterator[sub
     """`andon collect` as a child of this process; it ends with the block. Its output goes to the log folder."""
     folder = settings.folder
     command = [sys.executable, "-P", "-m", "console.cli.main", "collect", "--store", str(folder.path)]
-    command += ["--config", str(settings.config_folder), *[str(path) for path in paths]]
+    command += ["--config", str(settings.config_folder), "--with-parent", *[str(path) for path in paths]]
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     log = os.open(folder.log / "collector.log", flags, 0o600)
     try:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0, env=dict(os.environ)
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, process_group=0, env=dict(os.environ)
         )
     finally:
         os.close(log)
     try:
         yield child
     finally:
+        assert child.stdin is not None
+        child.stdin.close()
         child.terminate()
         try:
             child.wait(timeout=5)

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from store.folder import StoreFolder
+from store.liveness import collector_heartbeat
 from tests.fault.feeding import append, gaps, line, lines, rejects, stored, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,3 +156,26 @@ def test_a_follower_does_not_hear_itself(tmp_path: Path) -> None:
 
 def _is_stored(folder: StoreFolder, number: int) -> bool:
     return folder.telemetry.exists() and number in stored(folder)
+
+
+def test_a_collector_of_a_console_that_was_killed_ends(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from console.cli.open import collector_child; "
+        "from console.cli.options import Settings\n"
+        "settings = Settings(store_path=Path(sys.argv[1]), config_path=Path(sys.argv[1]) / 'config')\n"
+        "settings.folder.prepare()\n"
+        "with collector_child(settings, (Path(sys.argv[2]),)) as child:\n"
+        "    print(child.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    log = tmp_path / "agent.jsonl"
+    log.write_bytes(line(0))
+    folder = StoreFolder(tmp_path / "store")
+    parent = subprocess.Popen([sys.executable, "-c", code, str(folder.path), str(log)], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    int(parent.stdout.readline())
+    until(lambda: collector_heartbeat(folder).alive, "a collector")
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    until(lambda: not collector_heartbeat(folder).alive, "the collector to end with its console")
