@@ -107,7 +107,11 @@ def write_marker(folder: SwitchFolder, kill: Kill) -> None:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
     _sync_folder(folder.kills)
-    if final.read_bytes() != data:
+    try:
+        written = final.read_bytes()
+    except FileNotFoundError:
+        return  # a publisher took it into the file: it removes a marker only once the file has what it says
+    if written != data:
         raise OSError(errno.EIO, "what was written reads back different", str(final))
 
 

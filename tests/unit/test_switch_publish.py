@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from runbooks.switches import emergency
+from runbooks.switches import atomic, emergency
 from runbooks.switches.atomic import publish, write_marker
 from runbooks.switches.folder import SwitchError, SwitchFolder
 from runbooks.switches.model import Kill
@@ -402,3 +402,21 @@ def test_a_stop_file_removed_by_hand_is_not_restored(folder: StoreFolder) -> Non
     (folder.switches / "STOP").unlink()
     assert reconcile(folder, ME).restored == ()
     assert actions(folder) == ["kill.found", "stop.removed"]
+
+
+def test_a_marker_that_another_publisher_merges_at_once_is_no_failed_stop(
+    folder: StoreFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the link and the look at what was written, a publisher takes the marker into the file."""
+    where = SwitchFolder.of(folder)
+    sync = atomic._sync_folder
+
+    def sync_and_be_overtaken(path: Path) -> None:
+        sync(path)
+        monkeypatch.setattr(atomic, "_sync_folder", sync)
+        publish(where)
+
+    monkeypatch.setattr(atomic, "_sync_folder", sync_and_be_overtaken)
+    write_marker(where, Kill("k-1", "agent:a", "halt", "me", 1, "r"))
+    assert ids(folder) == ["k-1"]
+    assert list(where.kills.glob("*.json")) == []
