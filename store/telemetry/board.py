@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from store.folder import StoreFolder
 from store.liveness import collector_heartbeat
@@ -84,31 +86,36 @@ class _Figures:
         self._latencies: dict[str | None, list[int]] = defaultdict(list)
 
     def read_runs(self, connection: sqlite3.Connection) -> None:
-        columns = ", ".join(_TOTALS)
+        """Count the runs that ended in the window, those in flight at its end, and those whose end never came."""
         window, as_of_ns = self._window, self._as_of_ns
-        for row in connection.execute(
-            f"SELECT {columns} FROM run WHERE ended_ns >= ? AND ended_ns < ?", (window.from_ns, window.to_ns)
-        ).fetchall():
-            run = dict(zip(_TOTALS, row, strict=True))
+        for run in _runs(connection, "ended_ns >= ? AND ended_ns < ?", window.from_ns, window.to_ns):
             status = status_of(run, as_of_ns)
             if status == "running":
                 continue  # counted below
-            latency = run_latency_ns(run["started_ns"], run["ended_ns"], run["human_wait_ns"])
-            for key in (run["agent"] or "", None):
-                self._statuses[key][status] += 1
-                if latency is not None:
-                    self._latencies[key].append(latency)
+            self._count(run, status)
+            if not run["open_spans"] or status != "unknown":
+                self._time(run)
         fresh_from_ns = as_of_ns - FRESH_NS
-        for row in connection.execute(
-            f"SELECT {columns} FROM run WHERE open_spans > 0 AND started_ns <= ? AND last_ns >= ? "
-            f"UNION SELECT {columns} FROM run WHERE ended_ns > ? AND started_ns <= ?",
-            (as_of_ns, fresh_from_ns, as_of_ns, as_of_ns),
-        ).fetchall():
-            run = dict(zip(_TOTALS, row, strict=True))
-            over = run["ended_ns"] is not None and run["ended_ns"] > as_of_ns
-            if over or status_of(run, as_of_ns) == "running":
-                for key in (run["agent"] or "", None):
-                    self._statuses[key]["running"] += 1
+        for run in _runs(connection, "open_spans > 0 AND started_ns <= ?", as_of_ns):
+            if run["ended_ns"] is not None and run["ended_ns"] > as_of_ns:
+                continue  # among those of the next query
+            if run["last_ns"] >= fresh_from_ns:
+                if status_of(run, as_of_ns) == "running":
+                    self._count(run, "running")
+            elif run["ended_ns"] is None and window.from_ns <= run["last_ns"] < window.to_ns:
+                self._count(run, "unknown")  # nothing of it ever ended
+        for run in _runs(connection, "ended_ns > ? AND started_ns <= ?", as_of_ns, as_of_ns):
+            self._count(run, "running")
+
+    def _count(self, run: dict[str, Any], status: str) -> None:
+        for key in (run["agent"] or "", None):
+            self._statuses[key][status] += 1
+
+    def _time(self, run: dict[str, Any]) -> None:
+        latency = run_latency_ns(run["started_ns"], run["ended_ns"], run["human_wait_ns"])
+        if latency is not None:
+            for key in (run["agent"] or "", None):
+                self._latencies[key].append(latency)
 
     def agents(self) -> set[str]:
         return {agent for agent in self._statuses if agent is not None}
@@ -141,6 +148,11 @@ class _Figures:
         return replace(figures, burn_nano_per_hour=cost * _HOUR_NS // (self._window.to_ns - self._window.from_ns))
 
 
+def _runs(connection: sqlite3.Connection, where: str, *values: int) -> Iterator[dict[str, Any]]:
+    for row in connection.execute(f"SELECT {', '.join(_TOTALS)} FROM run WHERE {where}", values).fetchall():
+        yield dict(zip(_TOTALS, row, strict=True))
+
+
 def _money(connection: sqlite3.Connection, from_ns: int, to_ns: int) -> dict[str, dict[str, int]]:
     """Sums of spans that ended in [from_ns, to_ns) by agent: whole minutes from the rollup, the edges from rows."""
     first, last = -(-from_ns // NS_PER_MINUTE) * NS_PER_MINUTE, to_ns // NS_PER_MINUTE * NS_PER_MINUTE
@@ -166,9 +178,9 @@ def _money(connection: sqlite3.Connection, from_ns: int, to_ns: int) -> dict[str
     return totals
 
 
-def _sum_cost(totals: object) -> int | None:
+def _sum_cost(totals: Iterable[dict[str, int]]) -> int | None:
     """The cost in nano-dollars; None where nothing at all was priced."""
-    rows: list[dict[str, int]] = list(totals)  # type: ignore[call-overload]
+    rows = list(totals)
     if not any(row["reported"] + row["computed"] + row["uncertain"] for row in rows):
         return None
     return sum(row["cost_nano"] for row in rows)
