@@ -65,7 +65,7 @@ def test_killed_in_mid_file_again_and_again(folder: StoreFolder, tmp_path: Path)
 
 
 def test_random_kills_under_a_writer_that_rotates(folder: StoreFolder, tmp_path: Path) -> None:
-    choice = random.Random(20_261_121)  # noqa: S311 - a test that can be run again
+    choice = random.Random(20_261_121)
     logs = tmp_path / "logs"
     logs.mkdir()
     log = logs / "a.log"

@@ -47,7 +47,7 @@ def publish_many(path: str, number: int, rounds: int) -> None:
 
 
 def rearm_many(path: str, seed: int, until: float) -> None:
-    folder, choice = StoreFolder(Path(path)), random.Random(seed)  # noqa: S311 - the same race each time
+    folder, choice = StoreFolder(Path(path)), random.Random(seed)
     while time.monotonic() < until:
         kills = standing(folder)
         if not kills:
@@ -102,7 +102,7 @@ def test_a_kill_wins_every_race_with_a_rearming(folder: StoreFolder) -> None:
 
 
 def test_the_file_is_whole_whenever_a_publisher_is_killed(folder: StoreFolder) -> None:
-    choice = random.Random(7)  # noqa: S311 - the same moments each time
+    choice = random.Random(7)
     for round_number in range(8):
         process = SPAWN.Process(target=publish_many, args=(str(folder.path), round_number, 10_000))
         process.start()

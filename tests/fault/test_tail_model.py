@@ -29,7 +29,7 @@ class Model:
         self.folder = folder
         self.logs = logs
         self.log = logs / "a.log"
-        self.choice = random.Random(seed)  # noqa: S311 - a test that can be run again
+        self.choice = random.Random(seed)
         self.live = live
         self.poll = poll
         self.number = 0

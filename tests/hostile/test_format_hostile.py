@@ -225,7 +225,7 @@ def at(tree: Any, path: tuple[Any, ...]) -> Any:
 def test_real_files_torn_at_random_places(path_and_name: tuple[str, str]) -> None:
     pattern, name = path_and_name
     path = next(VIEWER.glob(pattern)) if pattern else PI_FILE
-    draw = random.Random(7)  # noqa: S311 - not for secrets
+    draw = random.Random(7)
     data = bytearray(path.read_bytes())
     for _ in range(3000):
         data[draw.randrange(len(data))] = draw.randrange(256)

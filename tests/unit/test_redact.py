@@ -26,7 +26,7 @@ from store.record.span import Span
 from tests.unit.format_files import PI_FILE, VIEWER, lines_of, needs_data, parse
 
 R = Redactor(b"k" * 32)
-_draw = random.Random(11)  # noqa: S311 - canaries, not secrets
+_draw = random.Random(11)
 
 
 def some(count: int, alphabet: str = string.ascii_letters + string.digits) -> str:
