@@ -6,7 +6,8 @@ where a row that held one gives it up, the extreme is computed anew from the row
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import operator
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from store.record.merge import Row
@@ -168,35 +169,44 @@ class Deltas:
         self.extremes: dict[Any, list[Any]] = {}
         self.dirty: set[Any] = set()  # keys whose extremes must be computed anew from the rows
 
-    def add(self, key: Any, sums: Iterable[int], sign: int) -> None:
+    def add(self, key: Any, sums: Sequence[int]) -> None:
         own = self.sums.get(key)
-        if own is None:
-            own = self.sums[key] = [0] * len(SUMS)
-        for index, value in enumerate(sums):
-            if value:
-                own[index] += sign * value
+        self.sums[key] = list(sums) if own is None else list(map(operator.add, own, sums))
 
-    def raise_extremes(self, key: Any, extremes: tuple[Any, ...]) -> None:
+    def take(self, key: Any, sums: Sequence[int]) -> None:
+        self.sums[key] = list(map(operator.sub, self.sums.get(key, _NOTHING), sums))
+
+    def raise_extremes(self, key: Any, extremes: Sequence[Any]) -> None:
         own = self.extremes.get(key)
         if own is None:
             self.extremes[key] = list(extremes)
             return
         for index, value in enumerate(extremes):
-            if value is not None and (own[index] is None or _beyond(index, value, own[index])):
-                own[index] = value
+            if value is not None:
+                current = own[index]
+                if current is None or (value < current if index in _SMALLEST_AT else value > current):
+                    own[index] = value
 
-
-def _beyond(index: int, one: Any, other: Any) -> bool:
-    return bool(one < other) if _NAMES[index] in _SMALLEST else bool(one > other)
+    def by_session(self) -> Deltas:
+        """The deltas of runs, whose keys are (session, run id), as those of their sessions."""
+        sessions = Deltas()
+        for (session, _), sums in self.sums.items():
+            sessions.add((session,), sums)
+        for (session, _), extremes in self.extremes.items():
+            sessions.raise_extremes((session,), extremes)
+        sessions.dirty = {(session,) for session, _ in self.dirty}
+        return sessions
 
 
 _NAMES = tuple(EXTREMES)
+_NOTHING = (0,) * len(SUMS)
+_SMALLEST_AT = frozenset(index for index, name in enumerate(_NAMES) if name in _SMALLEST)
 
 
 def gave_up_an_extreme(before: Contribution, after: Contribution) -> bool:
     """True where the old row may have held an extreme that the new one does not reach."""
     return any(
-        value is not None and (new is None or _beyond(index, value, new))
+        value is not None and (new is None or (value < new if index in _SMALLEST_AT else value > new))
         for index, (value, new) in enumerate(zip(before.extremes, after.extremes, strict=True))
     )
 

@@ -91,7 +91,7 @@ class Writer:
             return
         incoming, written.duplicates = _fold(spans)
         before = self._before(incoming)
-        runs, sessions, minutes = Deltas(), Deltas(), Deltas()
+        runs, minutes = Deltas(), Deltas()
         latest_allowed_ns = ingest_ns + FUTURE_NS
         changed: list[tuple[Row, Parts, int]] = []
         for key, (row, parts) in incoming.items():
@@ -108,29 +108,23 @@ class Writer:
             future = int((at_ns(row) or 0) > latest_allowed_ns)
             changed.append((row, parts, future))
             new = contribution(row, future)
-            run_key, session_key = (new.session, new.run_id), (new.session,)
+            run_key = (new.session, new.run_id)
             if old is not None:
                 gone = contribution(old_row, old_future)
-                gone_run, gone_session = (gone.session, gone.run_id), (gone.session,)
-                runs.add(gone_run, gone.sums, -1)
-                sessions.add(gone_session, gone.sums, -1)
+                gone_run = (gone.session, gone.run_id)
+                runs.take(gone_run, gone.sums)
                 if gone.minute is not None:
-                    minutes.add(gone.minute, gone.sums, -1)
-                lost = gave_up_an_extreme(gone, new)
-                if lost or gone_run != run_key:
+                    minutes.take(gone.minute, gone.sums)
+                if gone_run != run_key or gave_up_an_extreme(gone, new):
                     runs.dirty.add(gone_run)
-                if lost or gone_session != session_key:
-                    sessions.dirty.add(gone_session)
-            runs.add(run_key, new.sums, 1)
+            runs.add(run_key, new.sums)
             runs.raise_extremes(run_key, new.extremes)
-            sessions.add(session_key, new.sums, 1)
-            sessions.raise_extremes(session_key, new.extremes)
             if new.minute is not None:
-                minutes.add(new.minute, new.sums, 1)
+                minutes.add(new.minute, new.sums)
         self._upsert_spans(changed)
         self._note_lag(changed, ingest_ns)
         self._apply("run", ("session", "run_id"), runs)
-        self._apply("session", ("session",), sessions)
+        self._apply("session", ("session",), runs.by_session())
         self._apply("minute", ("minute_ns", "agent"), minutes)
 
     def _before(self, keys: Iterable[Key]) -> dict[Key, tuple[Row, int, Parts]]:
