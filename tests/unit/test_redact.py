@@ -131,7 +131,7 @@ def test_redacting_again_changes_nothing(kind: str) -> None:
         "token = next_token",
         "max_tokens: 4096",
         "tokens=1234567890123",
-        "PWD=/work/main/x/y",
+        "PWD=/srv/app/x/y",
         "npm install @types/node@18.0.0",
         "def f(self): return self@other",
         "sk-learn-is-a-library-of-python",
