@@ -32,7 +32,8 @@ def kill_of(agent: str, standing: Iterable[Kill]) -> Kill | None:
 
 def lamp(row: AgentRow, standing: Iterable[Kill], as_of_ns: int) -> str:
     """`stopped`, `unknown` (nothing ended, nothing runs), `stale` (nothing for 15 m), `bad`, `warn` or `ok`."""
-    if kill_of(row.agent, standing) is not None:
+    kill = kill_of(row.agent, standing)
+    if kill is not None and kill.verb == "halt":
         return "stopped"
     figures = row.figures
     rate = figures.success_rate

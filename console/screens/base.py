@@ -75,6 +75,8 @@ class Look(Asks):
         self.ask_all()
 
     def on_screen_suspend(self) -> None:
+        for lines in self.query(Lines):
+            lines.hold()
         self.andon.worker_thread.drop(self.serial)
 
     def unanswered(self) -> None:

@@ -56,7 +56,7 @@ def fleet_rows(board: Board, standing: Sequence[Kill], incidents_open: int | Non
         Cell(f"unpriced {_share(unpriced)}", "warn" if fleet.unpriced else ""),
         f"   lag {duration(cover.lag_ns)}",
     )
-    off = len(standing)
+    off = sum(kill.verb == "halt" for kill in standing)
     third = text_row(
         Cell(f"■ {off} off", "warn" if off else ""),
         "   " + ("" if incidents_open is None else figures.plural(incidents_open, "open incident") + "   "),

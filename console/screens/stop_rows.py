@@ -105,6 +105,8 @@ def progress_rows(progress: StopProgress, now_ns: int, zone: str) -> list[Row]:
         if progress.acked_ms is not None:
             marks += f" +{progress.acked_ms / 1e3:.1f}s"
     glyph, words, tone = STATE_WORDS.get(progress.state, ("?", progress.state, "warn"))
+    if progress.state == "verified" and kill.verb == "deny_tools":
+        words = "VERIFIED: tools denied; model calls go on"
     since = (
         f"+{progress.verified_ms / 1e3:.1f}s"
         if progress.verified_ms is not None

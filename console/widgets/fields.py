@@ -69,10 +69,9 @@ class Choice(Lines):
     def on_mount(self) -> None:
         self.draw()
 
-    def on_focus(self) -> None:
-        self.draw()
-
-    def on_blur(self) -> None:
+    def watch_has_focus(self, has_focus: bool) -> None:
+        # not on_focus: Textual calls a subclass's handler before it has noted where the focus is
+        super().watch_has_focus(has_focus)
         self.draw()
 
     def action_choose(self, step: int) -> None:

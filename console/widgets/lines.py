@@ -150,6 +150,10 @@ class Lines(ScrollView, can_focus=True):
             self._resize_content()
         self._repaint_changed()
 
+    def hold(self) -> None:
+        """From now on the cursor stays on its row's key, wherever that comes to lie: something is done about it."""
+        self._touched = True
+
     def pick(self, key: str) -> None:
         """Put the cursor on the row of that key, where there is one."""
         for index, row in enumerate(self._rows):
