@@ -19,8 +19,8 @@ STALE_AFTER_NS = 900 * NS_PER_S
 
 
 def kill_of(agent: str, standing: Iterable[Kill]) -> Kill | None:
-    """The stop that holds all of this agent: its own, or the one of everything."""
-    for kill in standing:
+    """The stop that holds all of this agent, its own or the one of everything; a halt before a mere deny."""
+    for kill in sorted(standing, key=lambda kill: kill.verb != "halt"):
         try:
             scope = Scope.parse(kill.scope)
         except ScopeError:

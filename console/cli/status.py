@@ -119,9 +119,17 @@ def _line(name: str, row: AgentRow, kills: list[Kill], as_of_ns: int) -> tuple[s
         say_figure.count(own.errors),
         say_figure.usd(own.cost_nano),
         say_figure.usd(own.burn_nano_per_hour),
-        "on" if kill is None else f"OFF {say_figure.age(time.time_ns() - kill.at_ns)}",
+        "on"
+        if kill is None
+        else f"{'OFF' if kill.verb == 'halt' else 'deny'} {say_figure.age(time.time_ns() - kill.at_ns)}",
         say_figure.age(None if row.last_seen_ns is None else as_of_ns - row.last_seen_ns),
     )
+
+
+def _breaker(kill: Kill | None) -> str:
+    if kill is None:
+        return "closed"
+    return "open" if kill.verb == "halt" else "half_open"
 
 
 def _figures(figures: Figures) -> FiguresShape:
@@ -162,7 +170,7 @@ def _shape(board: Board, kills: list[Kill]) -> StatusShape:
                     "agent": row.agent,
                     "lamp": name,
                     "last_seen": row.last_seen_ns,
-                    "breaker": "open" if kill_of(row.agent, kills) else "closed",
+                    "breaker": _breaker(kill_of(row.agent, kills)),
                 }
             )
             for name, row in by_trouble(board, kills)

@@ -6,7 +6,7 @@ Times are ns UTC, durations ns, money nano-dollars; None is unknown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from store.record.window import Window
 
@@ -241,4 +241,3 @@ class SessionFilter:
     text: str | None = None
     order: str = "newest"  # newest, cost, duration, errors
     limit: int = 1000
-    extra: tuple[str, ...] = field(default=())
