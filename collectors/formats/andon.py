@@ -45,6 +45,7 @@ class AndonNdjson:
 
     name = "andon"
     namespace = "session"
+    whole = False
 
     def recognises(self, head: list[bytes]) -> bool:
         """More than half of the lines that are JSON objects name a session and a kind; a bad line says nothing."""

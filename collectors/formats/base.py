@@ -54,11 +54,17 @@ class Parser(Protocol):
 
 
 class Format(Protocol):
+    """One dialect. `whole`: a file of it may also be one JSON value, over many lines, that is written anew as it grows.
+
+    Such a document reaches the parser as one Line at offset 0, each version of it with the state b"".
+    """
+
     name: str
     namespace: str  # session, trace or global: where its span ids are unique
+    whole: bool
 
     def recognises(self, head: list[bytes]) -> bool:
-        """True if these first complete lines (up to 20, blank ones left out) are of this format."""
+        """True if these first complete lines (up to 20, blank ones left out), or this whole document, are of it."""
 
     def parser(self, facts: SourceFacts, state: bytes = b"") -> Parser:
         """A parser that goes on from `state` (b"" is the start of a file)."""

@@ -21,6 +21,7 @@ class ClaudeCode:
 
     name = NAME
     namespace = NAMESPACE
+    whole = False
 
     def recognises(self, head: list[bytes]) -> bool:
         hits = 0

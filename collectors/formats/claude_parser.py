@@ -9,6 +9,7 @@ from typing import Any
 
 from collectors.formats import claude_rows as rows
 from collectors.formats.base import SourceFacts
+from collectors.formats.blocks import blocks_of, payload_text, text_in
 from collectors.formats.claude_keys import (
     NAMESPACE,
     line_key,
@@ -61,7 +62,7 @@ class ClaudeCodeParser(RowParser):
         self._path_session = inside[1] if inside else None
         self._stem = path.stem
         self._state = load(state)
-        super().__init__()
+        super().__init__(NAME)
 
     def state(self) -> bytes:
         return dump(self._state)
@@ -78,8 +79,7 @@ class ClaudeCodeParser(RowParser):
             return
         if kind not in ("user", "assistant"):
             if kind != "system" and kind not in rows.SILENT_TYPES:
-                name = f"{NAME}/{type_name(kind)}"
-                self._out.unknown_types[name] = self._out.unknown_types.get(name, 0) + 1
+                self._unknown(type_name(kind))
             return
         at_ns = time_of(row)
         if not isinstance(message, dict):
@@ -141,8 +141,8 @@ class ClaudeCodeParser(RowParser):
         self, row: dict[str, Any], message: dict[str, Any], at_ns: int, chain: str, data: bytes, mended: set[str]
     ) -> None:
         state = self._state
-        blocks = rows.blocks_of(message.get("content"))
-        text = rows.text_in(blocks)
+        blocks = blocks_of(message.get("content"))
+        text = text_in(blocks)
         if message.get("model") == rows.SYNTHETIC and not rows.is_api_error(row, message, text):
             return  # the client's own filler, such as "No response requested.": no model was called
         if chain == "":
@@ -301,7 +301,7 @@ class ClaudeCodeParser(RowParser):
     # --- the user's rows
 
     def _user(self, row: dict[str, Any], message: dict[str, Any], at_ns: int, chain: str, mended: set[str]) -> None:
-        blocks = rows.blocks_of(message.get("content"))
+        blocks = blocks_of(message.get("content"))
         kind = rows.prompt_kind(row, blocks)
         if kind == "result":
             for block in blocks:
@@ -310,7 +310,7 @@ class ClaudeCodeParser(RowParser):
             return
         if chain:
             if chain not in self._state.chains:
-                self._open_side_chain(chain, at_ns, rows.payload_text(message.get("content")))
+                self._open_side_chain(chain, at_ns, payload_text(message.get("content")))
             return
         state = self._state
         if kind == "interrupt":
@@ -322,7 +322,7 @@ class ClaudeCodeParser(RowParser):
             state.command = None  # the command was one of the client's own
         elif kind == "prompt" or state.command is not None:
             opener, state.command = state.command, None
-            self._open_run(row, at_ns, opener, rows.payload_text(message.get("content")), mended)
+            self._open_run(row, at_ns, opener, payload_text(message.get("content")), mended)
 
     def _open_side_chain(self, chain: str, at_ns: int, prompt: str) -> None:
         """A sub-agent begins: its parent is the call that was given the same prompt."""
@@ -338,7 +338,7 @@ class ClaudeCodeParser(RowParser):
             call_id = self._nameless_call(row, session)
         call = self._state.calls.pop(call_id, None)
         content = block.get("content")
-        text = rows.payload_text(content) if content is not None else ""
+        text = payload_text(content) if content is not None else ""
         status, error_type = rows.result_outcome(row, block, text)
         if call is None:  # its start is in another file, or long ago
             call = Call(None, "", chain, self._run_of(row), session, at_ns, None)

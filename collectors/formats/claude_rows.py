@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from collectors.formats.decode import canonical, message_of, text_of, token_count, usd_nano
+from collectors.formats.blocks import text_in
+from collectors.formats.decode import message_of, text_of, token_count, usd_nano
 from store.record.span import Span
 
 # Rows that are known and carry no span. A type in neither this list nor the parser is counted as unknown.
@@ -59,39 +60,6 @@ _API_TYPE = re.compile(r'"type"\s*:\s*"([a-z_]{3,40}_error)"')
 _STATUS_NAMES = {400: "invalid_request", 401: "authentication", 403: "permission", 413: "too_large", 429: "rate_limit"}
 _STOPS = {"max_tokens": "capped", "model_context_window_exceeded": "capped", "refusal": "refused"}
 _GOES_ON = frozenset({"tool_use", "pause_turn"})
-
-
-def blocks_of(content: object) -> list[dict[str, Any]]:
-    """A message's content as blocks; bare text becomes a text block, what is neither is left out."""
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
-    if not isinstance(content, list):
-        return []
-    blocks = [{"type": "text", "text": one} if isinstance(one, str) else one for one in content]
-    return [one for one in blocks if isinstance(one, dict)]
-
-
-def text_in(blocks: list[dict[str, Any]]) -> str:
-    """All that the text blocks say."""
-    return "\n".join(one["text"] for one in blocks if one.get("type") == "text" and isinstance(one.get("text"), str))
-
-
-def payload_text(content: object) -> str:
-    """A result or prompt as text. The bytes of an image are left out, its kind and size stay."""
-    if isinstance(content, str):
-        return content
-    blocks = blocks_of(content)
-    if blocks and all(one.get("type") == "text" and isinstance(one.get("text"), str) for one in blocks):
-        return text_in(blocks)
-    return canonical([_without_bytes(one) for one in content] if isinstance(content, list) else content)
-
-
-def _without_bytes(block: object) -> object:
-    if isinstance(block, dict) and isinstance(source := block.get("source"), dict):
-        data = source.get("data")
-        if isinstance(data, str) and len(data) > 256:
-            return {**block, "source": {**source, "data": f"({len(data)} characters of base64)"}}
-    return block
 
 
 def prompt_kind(row: dict[str, Any], blocks: list[dict[str, Any]]) -> str:

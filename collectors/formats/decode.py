@@ -15,7 +15,7 @@ import msgspec
 from store.record.span import NANO_PER_USD, NS_PER_S
 
 CANNOT = "the line upset the parser"  # the reason of a reject that is a fault of ours
-MAX_LINE_BYTES = 16 * 1024 * 1024
+MAX_VALUE_BYTES = 32 * 1024 * 1024  # a line or a document
 MAX_TEXT_CHARS = 1024  # of an id or a name in the span row
 MAX_MESSAGE_CHARS = 2000  # of an error message in the span row; the whole text stays in a part
 MAX_TOKENS = 10**10
@@ -43,18 +43,22 @@ def decode_object(data: bytes) -> tuple[dict[str, Any], set[str]]:
     Duplicate keys: the last wins. NaN, Infinity, numbers beyond a double and integers of more than 400
     digits become text. Bytes that are no UTF-8 and lone surrogates become U+FFFD.
     """
-    if len(data) > MAX_LINE_BYTES:
-        raise UnreadableError(f"longer than {MAX_LINE_BYTES // 1024 // 1024} MiB")
-    try:
-        value = _decode(data)
-        mended: set[str] = set()
-    except RecursionError:
-        raise UnreadableError("nested too deeply") from None
-    except (msgspec.MsgspecError, ValueError):
-        value, mended = _decode_damaged(data)
+    value, mended = decode_value(data)
     if not isinstance(value, dict):
         raise UnreadableError("not a JSON object")
     return value, mended
+
+
+def decode_value(data: bytes) -> tuple[Any, set[str]]:
+    """As `decode_object`, for any JSON value."""
+    if len(data) > MAX_VALUE_BYTES:
+        raise UnreadableError(f"longer than {MAX_VALUE_BYTES // 1024 // 1024} MiB")
+    try:
+        return _decode(data), set()
+    except RecursionError:
+        raise UnreadableError("nested too deeply") from None
+    except (msgspec.MsgspecError, ValueError):
+        return _decode_damaged(data)
 
 
 def _decode_damaged(data: bytes) -> tuple[Any, set[str]]:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from collectors.formats.base import SourceFacts
-from collectors.formats.claude_rows import blocks_of, payload_text
+from collectors.formats.blocks import blocks_of, payload_text
 from collectors.formats.decode import (
     UnreadableError,
     canonical,
@@ -90,6 +90,7 @@ class Pi:
 
     name = "pi"
     namespace = "session"
+    whole = False
 
     def recognises(self, head: list[bytes]) -> bool:
         own = hits = 0
@@ -118,7 +119,7 @@ class PiParser(RowParser):
     def __init__(self, facts: SourceFacts, state: bytes = b"") -> None:
         self._agent = facts.agent or Pi.name
         self._stem = cap(PurePath(facts.path).stem)
-        super().__init__()
+        super().__init__(Pi.name)
         try:
             self._state = _decode_state(state) if state else State()
         except msgspec.MsgspecError:  # written by another version of this program
@@ -159,10 +160,6 @@ class PiParser(RowParser):
         else:
             self._result(message, key, begun)
         self._state.last_ns = written
-
-    def _unknown(self, what: str) -> None:
-        name = f"{Pi.name}/{what}"
-        self._out.unknown_types[name] = self._out.unknown_types.get(name, 0) + 1
 
     def _span(self, span_id: str, kind: str, **fields: Any) -> Span:
         session = self._state.session or self._stem

@@ -1,4 +1,4 @@
-"""A parser that reads one JSON object a line, and keeps any line that upsets it as a reject."""
+"""A parser that reads one JSON value a line (or a whole document), and keeps any that upsets it as a reject."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ from collectors.formats.decode import CANNOT, UnreadableError
 class RowParser(ABC):
     """Subclasses read one line in `_row` and put what it says into `self._out`."""
 
-    def __init__(self) -> None:
+    def __init__(self, format_name: str) -> None:
+        self._format_name = format_name
         self._out = Parsed()
+
+    def state(self) -> bytes:
+        """What the next line needs: nothing, where lines stand for themselves."""
+        return b""
 
     def parse(self, lines: list[Line]) -> Parsed:
         """Read the next lines in order. Never raises for any bytes."""
@@ -31,3 +36,8 @@ class RowParser(ABC):
     @abstractmethod
     def _row(self, data: bytes) -> None:
         """Read one line. UnreadableError says why it cannot be read."""
+
+    def _unknown(self, what: str) -> None:
+        """Count a row or block of a type that the format does not know; `what` is no text of the log (`type_name`)."""
+        name = f"{self._format_name}/{what}"
+        self._out.unknown_types[name] = self._out.unknown_types.get(name, 0) + 1

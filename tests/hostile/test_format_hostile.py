@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from collectors.formats import FORMATS, recognise
 from collectors.formats.base import Line, Parsed, SourceFacts
-from collectors.formats.decode import CANNOT, MAX_LINE_BYTES
+from collectors.formats.decode import CANNOT, MAX_VALUE_BYTES
 from store.record.merge import row_of
 from store.record.span import Span
 from tests.unit.format_files import DATA, PI_FILE, VIEWER, format_of, lines_of, needs_data, parse
@@ -234,7 +234,7 @@ def test_real_files_torn_at_random_places(path_and_name: tuple[str, str]) -> Non
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_line_beyond_the_limit_is_refused_before_it_is_parsed(name: str) -> None:
-    line = b'{"a":"' + b"x" * MAX_LINE_BYTES + b'"}'
+    line = b'{"a":"' + b"x" * MAX_VALUE_BYTES + b'"}'
     began = time.process_time()
     (bad,) = parse(name, [Line(0, line)]).bad
     assert "longer than" in bad.reason
