@@ -89,6 +89,19 @@ _STATEMENTS = (
     "CREATE TABLE fact (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID",
 )
 
+_SECOND = (
+    "ALTER TABLE source ADD COLUMN whole INTEGER NOT NULL DEFAULT 0",
+    """CREATE TABLE finding (namespace TEXT NOT NULL, span_id TEXT NOT NULL, part TEXT NOT NULL, class TEXT NOT NULL,
+       token TEXT NOT NULL, count INTEGER NOT NULL, direction TEXT NOT NULL, via TEXT NOT NULL, handled TEXT NOT NULL,
+       system TEXT, session TEXT, agent TEXT, at_ns INTEGER,
+       PRIMARY KEY (namespace, span_id, part, class, token)) WITHOUT ROWID""",
+    "CREATE INDEX finding_at ON finding (at_ns)",
+    """CREATE TABLE feed (feed TEXT PRIMARY KEY, format TEXT NOT NULL, cursor TEXT NOT NULL, seen_ns INTEGER NOT NULL,
+       records INTEGER NOT NULL, rejected INTEGER NOT NULL, state TEXT NOT NULL, message TEXT) WITHOUT ROWID""",
+    """CREATE TABLE probe (agent TEXT NOT NULL, at_ns INTEGER NOT NULL, ok INTEGER NOT NULL, status TEXT NOT NULL,
+       latency_ns INTEGER, PRIMARY KEY (agent, at_ns)) WITHOUT ROWID""",
+)
+
 
 def _migrations() -> Migrations:
     from sqlite_utils import Migrations
@@ -100,12 +113,17 @@ def _migrations() -> Migrations:
         for statement in _STATEMENTS:
             db.execute(statement)
 
+    @migrations()
+    def m002_documents_feeds_findings_probes(db: Database) -> None:
+        for statement in _SECOND:
+            db.execute(statement)
+
     return migrations
 
 
 TELEMETRY = Kind(
     application_id=0x416E6454,  # "AndT"
-    version=1,
+    version=2,
     journal_mode="WAL",
     synchronous="NORMAL",
     missing="collect something first: andon collect PATH",

@@ -15,7 +15,7 @@ import msgspec
 
 from store.database import transaction
 from store.folder import StoreFolder
-from store.record.batch import Batch, Source, Written
+from store.record.batch import Batch, Feed, Finding, Probe, Source, Written
 from store.record.merge import Parts, Row, join, join_parts, row_of, same_parts
 from store.record.span import COLUMNS, NS_PER_S, Span
 from store.telemetry.mend import mended
@@ -41,9 +41,16 @@ _UPSERT_SPAN = (
     f"ON CONFLICT (namespace, span_id) DO UPDATE SET {', '.join(f'{n} = excluded.{n}' for n in _SPAN_COLUMNS[2:])}"
 )
 _SOURCE_COLUMNS = Source.__struct_fields__
-_UPSERT_SOURCE = (
-    f"INSERT OR REPLACE INTO source ({', '.join(_SOURCE_COLUMNS)}) VALUES ({', '.join('?' * len(_SOURCE_COLUMNS))})"
-)
+
+
+def _replace(table: str, columns: tuple[str, ...]) -> str:
+    return f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+_UPSERT_SOURCE = _replace("source", _SOURCE_COLUMNS)
+_UPSERT_FINDING = _replace("finding", tuple(name.rstrip("_") for name in Finding.__struct_fields__))
+_UPSERT_FEED = _replace("feed", Feed.__struct_fields__)
+_UPSERT_PROBE = _replace("probe", Probe.__struct_fields__)
 
 
 class Writer:
@@ -66,7 +73,13 @@ class Writer:
     def sources(self) -> list[Source]:
         """Every source with its offset and parser state, as the last committed batch left them."""
         rows = self._connection.execute(f"SELECT {', '.join(_SOURCE_COLUMNS)} FROM source").fetchall()
-        return [Source(**dict(zip(_SOURCE_COLUMNS, row, strict=True))) for row in rows]
+        return [Source(**dict(zip(_SOURCE_COLUMNS, row, strict=True)) | {"whole": bool(row[-1])}) for row in rows]
+
+    def feeds(self) -> list[Feed]:
+        """Every receiver and pull, with the cursor that the last committed batch left it."""
+        columns = Feed.__struct_fields__
+        rows = self._connection.execute(f"SELECT {', '.join(columns)} FROM feed").fetchall()
+        return [Feed(**dict(zip(columns, row, strict=True))) for row in rows]
 
     def write(self, batch: Batch, ingest_ns: int) -> Written:
         """Commit the whole batch, or raise and leave the store as it was.
@@ -226,6 +239,13 @@ class Writer:
             _UPSERT_SOURCE,
             [msgspec.structs.astuple(msgspec.structs.replace(s, path=_clean(s.path))) for s in batch.sources],
         )
+        for statement, rows in (
+            (_UPSERT_FINDING, batch.findings),
+            (_UPSERT_FEED, batch.feeds),
+            (_UPSERT_PROBE, batch.probes),
+        ):
+            if rows:
+                connection.executemany(statement, [msgspec.structs.astuple(row) for row in rows])
 
 
 def _fold(spans: list[Span]) -> tuple[dict[Key, tuple[Row, Parts]], int]:

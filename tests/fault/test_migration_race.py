@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from store.control.schema import CONTROL
 from store.folder import StoreFolder
+from store.telemetry.schema import TELEMETRY
 
 _OPEN = {
     "telemetry": "from store.telemetry.writer import Writer; Writer(folder).close()",
     "control": "from store.control import Control; Control(folder).close()",
 }
+_VERSIONS = {"telemetry": TELEMETRY.version, "control": CONTROL.version}
 
 
 @pytest.mark.parametrize("database", list(_OPEN))
@@ -34,6 +37,6 @@ def test_processes_that_race_to_make_a_store_all_end_well(folder: StoreFolder, d
     assert [racer.returncode for racer in racers] == [0] * 5, said
     path: Path = getattr(folder, database)
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT count(*) FROM _sqlite_migrations").fetchone() == (1,)
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (_VERSIONS[database],)
+        assert connection.execute("SELECT count(*) FROM _sqlite_migrations").fetchone() == (_VERSIONS[database],)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
