@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from collectors.discover import Selection
 from collectors.formats import FORMATS, by_name
 from collectors.formats.base import Format
+from collectors.formats.own_json import NAME as OWN_JSON
+from collectors.formats.own_json import OwnJson
+from collectors.formats.own_mapping import OwnMapping
 from collectors.tail.names import shown
 
 
@@ -18,11 +21,15 @@ class CollectError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One `[[source]]`: a file, folder or glob. Without a format each file is recognised by content."""
+    """One `[[source]]`: a file, folder or glob. Without a format each file is recognised by content.
+
+    `mapping`: how your own JSON is read, with the format's name `json`.
+    """
 
     path: str | os.PathLike[str]
     format_name: str | None = None
     agent: str | None = None
+    mapping: OwnMapping | None = None
 
 
 class Declarations:
@@ -32,7 +39,7 @@ class Declarations:
         """CollectError where there is no format of that name."""
         own = list(sources)
         self.selection = Selection([source.path for source in own])
-        self._each = [(Selection([one.path]), _form(one.format_name), one.agent) for one in own]
+        self._each = [(Selection([one.path]), _form(one), one.agent) for one in own]
         self._says_nothing = all(form is None and agent is None for _, form, agent in self._each)
 
     def form_of(self, path: str) -> Format | None:
@@ -52,11 +59,18 @@ class Declarations:
         return None, None
 
 
-def _form(name: str | None) -> Format | None:
+def _form(source: Declared) -> Format | None:
+    name = source.format_name
+    if source.mapping is not None:
+        return OwnJson(source.mapping)
     if name is None:
         return None
+    if name == OWN_JSON:
+        raise CollectError(
+            "format json is your own: its [[source]] in andon.toml says in [source.fields] how to read it"
+        )
     form = by_name(name)
     if form is None:
-        known = ", ".join(one.name for one in FORMATS)
+        known = ", ".join([*(one.name for one in FORMATS), OWN_JSON])
         raise CollectError(f"{shown(name)} is not a format that Andon reads; it reads {known}")
     return form

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-_ENDING = re.compile(r"\.(jsonl|ndjson|json|log)([.-][0-9][0-9A-Za-z_:.-]*)?$", re.IGNORECASE)
-_COMPRESSED = (".gz", ".zst", ".bz2", ".xz", ".zip")
+_ENDING = re.compile(r"\.(jsonl|ndjson|json|traj|log)([.-][0-9][0-9A-Za-z_:.-]*)?(\.gz)?$", re.IGNORECASE)
+_COMPRESSED = (".zst", ".bz2", ".xz", ".zip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Selection:
 
 
 def has_log_ending(name: str) -> bool:
-    """`x.jsonl`, `x.ndjson`, `x.json`, `x.log`, and rotated: `x.log.1`, `x.jsonl-20260131`."""
+    """`x.jsonl`, `x.ndjson`, `x.json`, `x.traj`, `x.log`, and rotated: `x.log.1`, `x.jsonl-20260131.gz`."""
     return bool(_ENDING.search(name)) and not name.lower().endswith(_COMPRESSED)
 
 

@@ -50,7 +50,7 @@ class Parser(Protocol):
         """Read the next lines in order. Never raises for any bytes."""
 
     def state(self) -> bytes:
-        """Everything the next `parse` needs, at most a few KB."""
+        """Everything the next `parse` needs, at most a few KB. b"" after lines were read: each stands for itself."""
 
 
 class Format(Protocol):

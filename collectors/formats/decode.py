@@ -6,6 +6,8 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -29,6 +31,7 @@ _NANO_DIGITS = re.compile(r"[.,]\d{6}(\d{1,3})")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _TYPE_NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,31}")
 _MAX_INT_DIGITS = 400
+_remembered: dict[int, tuple[Any, set[str]] | UnreadableError] | None = None
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -51,6 +54,31 @@ def decode_object(data: bytes) -> tuple[dict[str, Any], set[str]]:
 
 def decode_value(data: bytes) -> tuple[Any, set[str]]:
     """As `decode_object`, for any JSON value."""
+    if _remembered is not None:
+        if id(data) not in _remembered:
+            try:
+                _remembered[id(data)] = _decode_value(data)
+            except UnreadableError as error:
+                _remembered[id(data)] = error
+        known = _remembered[id(data)]
+        if isinstance(known, UnreadableError):
+            raise known
+        return known[0], set(known[1])
+    return _decode_value(data)
+
+
+@contextmanager
+def decoded_once() -> Iterator[None]:
+    """Within it the same bytes are decoded once: many formats look at one head, and nobody may change what they see."""
+    global _remembered  # noqa: PLW0603 - for one thread: the one that collects
+    _remembered = {}
+    try:
+        yield
+    finally:
+        _remembered = None
+
+
+def _decode_value(data: bytes) -> tuple[Any, set[str]]:
     if len(data) > MAX_VALUE_BYTES:
         raise UnreadableError(f"longer than {MAX_VALUE_BYTES // 1024 // 1024} MiB")
     try:
