@@ -109,6 +109,8 @@ class Batch(msgspec.Struct, kw_only=True):
     """Records already normalised, priced and redacted. `duplicates` and such are counted by the writer."""
 
     spans: list[Span] = []
+    durable: bool = False  # it cannot be read again: on the disk before the commit returns
+    packed: list[bytes] = []  # more spans, as store.telemetry.packed.pack made them in another process (msgpack)
     sources: list[Source] = []
     rejects: list[Reject] = []
     gaps: list[Gap] = []

@@ -13,6 +13,8 @@ import msgspec
 KINDS = ("run", "llm", "tool", "reasoning", "side_effect")
 STATUSES = ("ok", "error", "aborted", "capped", "refused", "cancelled", "unknown")
 EFFECT_STATUSES = ("planned", "sent", "confirmed", "failed", "unknown", "compensated")
+EFFECT_BASES = ("reported", "declared", "argument", "name", "unknown")
+"""What told of an effect, the best first: the record itself, agents.toml, the arguments, the tool's name, nothing."""
 COST_BASES = ("reported", "computed", "partial", "unpriced", "uncertain")
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
@@ -91,7 +93,7 @@ class Span(msgspec.Struct, kw_only=True):
     effect_reversible: str | None = None  # yes, no, unknown
     effect_idempotency_key: str | None = None
     effect_external_id: str | None = None
-    effect_basis: str | None = None  # reported (the record says so) or declared (agents.toml says so)
+    effect_basis: str | None = None  # one of EFFECT_BASES; with no effect_system: the call only read, by that basis
     score_name: str | None = None
     score_value: float | None = None
     score_label: str | None = None
@@ -107,5 +109,14 @@ _ALL = tuple(field.name for field in msgspec.structs.fields(Span))
 _RANK = _ALL.index("rank")
 IDENTITY = _ALL[2 : _ALL.index("started_ns")]
 MEASURES = _ALL[_RANK : _ALL.index("parts")]
+EFFECT = (
+    "effect_system",
+    "effect_operation",
+    "effect_resource",
+    "effect_reversible",
+    "effect_idempotency_key",
+    "effect_basis",
+)
+"""What an effect was. It is whole from one version; its status and external id are measures, for they come later."""
 COLUMNS = (*KEY, *IDENTITY, "started_ns", *MEASURES)
 """Every field but `parts`, in the order of the row."""

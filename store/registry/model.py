@@ -7,6 +7,7 @@ on_call = "@payments"
 environment = "prod"
 runbook = "runaway-loop"
 may_stop = "any on-call"
+health = "http://127.0.0.1:8080/healthz"  # probed: is its infrastructure up
 
 [agents.billing-bot.tools.send_email]
 tier = "high"                 # read | limited | high
@@ -24,9 +25,10 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from store.record.tools import ToolFacts, ToolMap
+from store.registry.url import checked_url
 
 
 class RegistryError(Exception):
@@ -56,7 +58,13 @@ class Agent(_Strict):
     may_stop: str | None = None
     environment: str | None = None
     runbook: str | None = None
+    health: str | None = None  # a URL that answers 2xx while its infrastructure is up
     tools: dict[str, Tool] = Field(default_factory=dict)
+
+    @field_validator("health")
+    @classmethod
+    def _can_be_asked(cls, url: str | None) -> str | None:
+        return None if url is None else checked_url(url)
 
 
 class Registry(_Strict):
@@ -74,6 +82,10 @@ class Registry(_Strict):
                 for key, tool in (shared | own).items()
             }
         )
+
+    def health_urls(self) -> dict[str, str]:
+        """What to probe, by agent."""
+        return {agent: entry.health for agent, entry in self.agents.items() if entry.health is not None}
 
     def owner_of_system(self, system: str) -> str | None:
         entry = self.systems.get(system)
@@ -108,4 +120,4 @@ def first_problem(error: ValidationError | RecursionError) -> str:
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
         return f"unknown key {where}{more}"
-    return f"{where}: {first['msg']}{more}"
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}{more}"

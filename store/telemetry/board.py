@@ -59,7 +59,8 @@ def read_coverage(connection: sqlite3.Connection, folder: StoreFolder) -> Covera
     one = connection.execute(
         "SELECT (SELECT at_ns FROM span WHERE future = 0 AND at_ns IS NOT NULL ORDER BY at_ns DESC LIMIT 1), "
         "(SELECT count(*) FROM span WHERE future = 1), (SELECT count(*) FROM reject), "
-        "(SELECT count(*) FROM gap), (SELECT coalesce(sum(lost_bytes), 0) FROM gap), (SELECT count(*) FROM source), "
+        "(SELECT count(*) FROM gap), (SELECT coalesce(sum(lost_bytes), 0) FROM gap), "
+        "(SELECT count(*) FROM source) + (SELECT count(*) FROM feed), "
         "(SELECT value FROM fact WHERE name = 'lag_ns')"
     ).fetchone()
     heartbeat = collector_heartbeat(folder)

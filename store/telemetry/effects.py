@@ -1,4 +1,6 @@
-"""What spans did outside: effects that records report, and calls of tools that are declared to write."""
+"""What spans did outside: effects that records report, calls of tools that are declared to write, and what the
+arguments or the name of any other call tell. A declaration of now goes before what was told when it was collected.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,7 @@ _EFFECT = (
 
 
 REPORTED = "reported"
+_TOLD = ("argument", "name", "unknown")  # by the call itself, not by its record or by agents.toml
 
 
 def scope_condition(scope: Scope) -> tuple[str, list[str]]:
@@ -62,12 +65,13 @@ def read_effects(
 def read_tool_uses(
     connection: sqlite3.Connection, scope: Scope, as_of_ns: int, window: Window | None
 ) -> tuple[ToolUse, ...]:
-    """Every tool called in the scope, by agent, most called first."""
+    """Every tool called in the scope, by agent and by what its calls did, most called first."""
     where, values = _where(scope, as_of_ns, window)
     rows = connection.execute(
         "SELECT agent, tool, count(*), count(*) FILTER (WHERE status = 'error'), "
-        "count(*) FILTER (WHERE ended_ns IS NULL) FROM span "
-        f"WHERE {where} AND kind = 'tool' AND tool IS NOT NULL GROUP BY agent, tool ORDER BY 3 DESC, tool",
+        "count(*) FILTER (WHERE ended_ns IS NULL), CASE WHEN coalesce(effect_basis, '') NOT IN ('argument', 'name') "
+        "THEN 'unknown' WHEN effect_system IS NULL THEN 'read' ELSE 'write' END AS did FROM span "
+        f"WHERE {where} AND kind = 'tool' AND tool IS NOT NULL GROUP BY agent, tool, did ORDER BY 3 DESC, tool, did",
         values,
     ).fetchall()
     return tuple(ToolUse(*row) for row in rows)
@@ -98,15 +102,18 @@ def read_activity(connection: sqlite3.Connection, scope: Scope, as_of_ns: int, t
 
 
 def _effect(row: tuple[Any, ...], tools: ToolMap, as_of_ns: int) -> EffectRow | None:
-    """The effect of one span row, or None where it has none or its tool is a read or unmapped."""
+    """The effect of one span row, or None where it has none or its tool is a read."""
     (at, agent, session, namespace, span_id, tool, system, operation, resource, status) = row[:10]
     (reversible, key, external_id, basis, span_status, ended) = row[10:16]
-    if system is None:
-        facts = tools.of(agent, tool)
-        if facts is None or not facts.writes:
+    if (system is None or basis in _TOLD) and (facts := tools.of(agent, tool)) is not None:
+        if not facts.writes:
             return None
+        told = basis in _TOLD
+        operation, reversible = (None, None) if told else (operation, reversible)
         system, operation, basis = facts.system, operation or tool, "declared"
         reversible = reversible or facts.reversible
+    if system is None:
+        return None
     if ended is not None and ended > as_of_ns:
         at, status, external_id = as_of_ns, "sent", None  # what came of it was not known yet
     elif status is None:

@@ -75,7 +75,7 @@ class Evidence:
             numbers = self._numbers[start : start + _CHUNK]
             marks = ", ".join("?" * len(numbers))
             rows = self._connection.execute(
-                f"SELECT no, {columns}, parts FROM span WHERE no IN ({marks})", numbers
+                f"SELECT no, {columns}, block, parts FROM span WHERE no IN ({marks})", numbers
             ).fetchall()
             by_number = {row[0]: row for row in rows}
             for number in numbers:
@@ -83,8 +83,10 @@ class Evidence:
                     yield self._stored(by_number[number])
 
     def _stored(self, row: tuple[Any, ...]) -> Stored:
-        span = Span(**dict(zip(COLUMNS, row[1:-1], strict=True)))
-        texts = {name: self._text(part) for name, part in load_parts(row[-1]).items()}
+        span = Span(**dict(zip(COLUMNS, row[1:-2], strict=True)))
+        texts = {
+            name: self._text(part) for name, part in load_parts(row[-1], span.rank, span.ended_ns, row[-2]).items()
+        }
         parts = {name: text for name, text in texts.items() if text is not None}
         pruned = tuple(name for name, text in texts.items() if text is None)
         return Stored(msgspec.structs.replace(span, parts=parts), pruned)

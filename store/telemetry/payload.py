@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 import zstandard
@@ -13,9 +14,13 @@ from store.record.span import Span
 
 BLOCK_PARTS = 256
 BLOCK_BYTES = 262_144
+LEVEL = 3
 
+# A stored part says only what its row does not: (position, digest), (rank, ended_ns, digest, position) where it is of
+# another version than the row's measures, (rank, ended_ns, digest, block, position) where it lies in another block.
+Ref = tuple[int, bytes] | tuple[int, int, bytes, int] | tuple[int, int, bytes, int, int]
 _encode = msgspec.msgpack.Encoder().encode
-_decode_refs = msgspec.msgpack.Decoder(dict[str, tuple[int, int, bytes, int, int]]).decode
+_decode_refs = msgspec.msgpack.Decoder(dict[str, tuple[Any, ...]]).decode
 _decode_texts = msgspec.msgpack.Decoder(list[str]).decode
 
 
@@ -29,64 +34,96 @@ def refs_of(span: Span) -> Parts:
     }
 
 
-def load_parts(blob: bytes | None) -> Parts:
-    """The parts of a stored row: where they lie, without their text."""
+def load_parts(blob: bytes | None, rank: int, ended_ns: int | None, block: int | None) -> Parts:
+    """The parts of a stored row, whose own rank, end and block are given: where they lie, without their text."""
     if blob is None:
         return {}
-    return {name: Part(ref[0], ref[1], ref[2], None, ref[3], ref[4]) for name, ref in _decode_refs(blob).items()}
+    own_end, own_block = -1 if ended_ns is None else ended_ns, block or 0
+    parts: Parts = {}
+    for name, ref in _decode_refs(blob).items():
+        if len(ref) == 2:
+            parts[name] = Part(rank, own_end, ref[1], None, own_block, ref[0])
+        else:
+            parts[name] = Part(ref[0], ref[1], ref[2], None, ref[3] if len(ref) == 5 else own_block, ref[-1])
+    return parts
 
 
-def store_refs(parts: Parts) -> bytes | None:
-    """The row's `parts` column: by name, so that equal parts are equal bytes."""
+def part_names(blob: bytes | None) -> tuple[str, ...]:
+    """The names of a stored row's parts, in order."""
+    return tuple(sorted(_decode_refs(blob))) if blob is not None else ()
+
+
+def store_refs(parts: Parts, rank: int, ended_ns: int | None) -> tuple[int | None, bytes | None]:
+    """The row's columns `block` and `parts`; by name, so that equal parts are equal bytes.
+
+    `block` is the newest that the row has a part in.
+    """
     if not parts:
-        return None
-    return _encode(
-        {
-            name: (part.rank, part.ended_ns, part.digest, part.block, part.position)
-            for name, part in sorted(parts.items())
-        }
-    )
+        return None, None
+    own_end = -1 if ended_ns is None else ended_ns
+    own_block = max(part.block for part in parts.values())
+    refs: dict[str, Ref] = {}
+    for name, part in sorted(parts.items()):
+        if part.block != own_block:
+            refs[name] = (part.rank, part.ended_ns, part.digest, part.block, part.position)
+        elif part.rank == rank and part.ended_ns == own_end:
+            refs[name] = (part.position, part.digest)
+        else:
+            refs[name] = (part.rank, part.ended_ns, part.digest, part.position)
+    return own_block, _encode(refs)
 
 
-class BlockWriter:
-    """Writes the texts of a batch as few blocks, each small enough that one part is cheap to read."""
+class Blocks:
+    """The texts of a batch as few blocks, each small enough that one part is cheap to read; numbered from `first`."""
 
-    def __init__(self) -> None:
-        self._compressor = zstandard.ZstdCompressor(level=3)
+    def __init__(self, first: int = 0) -> None:
+        self.first = first
+        self._pending: list[str] = []
+        self._size = 0
+        self._compressor = zstandard.ZstdCompressor(level=LEVEL)
+        self.packed: list[bytes] = []
 
-    def store(self, connection: sqlite3.Connection, rows: list[Parts]) -> list[Parts]:
-        """The same parts with every text stored; inside the caller's transaction."""
-        pending: list[str] = []
-        size = 0
-        block = connection.execute("SELECT coalesce(max(block), 0) + 1 FROM payload").fetchone()[0]
-        blocks: list[tuple[int, bytes]] = []
-        stored: list[Parts] = []
-        for parts in rows:
-            placed: Parts = {}
-            for name, part in parts.items():
-                if part.text is None:
-                    placed[name] = part
-                    continue
-                placed[name] = part._replace(text=None, block=block, position=len(pending))
-                pending.append(part.text)
-                size += len(part.text)
-                if len(pending) >= BLOCK_PARTS or size >= BLOCK_BYTES:
-                    blocks.append((block, self._pack(pending)))
-                    pending, size, block = [], 0, block + 1
-            stored.append(placed)
-        if pending:
-            blocks.append((block, self._pack(pending)))
-        connection.executemany("INSERT INTO payload (block, data) VALUES (?, ?)", blocks)
-        return stored
+    def place(self, parts: Parts) -> Parts:
+        """The same parts, with every text that is not stored yet in a block. The parts of a row share one."""
+        block = self.first + len(self.packed)
+        placed: Parts = {}
+        for name, part in parts.items():
+            if part.text is None:
+                placed[name] = part
+                continue
+            placed[name] = Part(part.rank, part.ended_ns, part.digest, None, block, len(self._pending))
+            self._pending.append(part.text)
+            self._size += len(part.text)
+        if len(self._pending) >= BLOCK_PARTS or self._size >= BLOCK_BYTES:
+            self.end()
+        return placed
 
-    def _pack(self, texts: list[str]) -> bytes:
-        return self._compressor.compress(_encode(texts))
+    def end(self) -> None:
+        """Pack what is pending."""
+        if self._pending:
+            self.packed.append(self._compressor.compress(_encode(self._pending)))
+            self._pending, self._size = [], 0
+
+
+def unpacked(data: bytes) -> list[str]:
+    """The texts of one block."""
+    return _decode_texts(zstandard.ZstdDecompressor().decompress(data))
+
+
+def next_block(connection: sqlite3.Connection) -> int:
+    number: int = connection.execute("SELECT coalesce(max(block), 0) + 1 FROM payload").fetchone()[0]
+    return number
+
+
+def insert_blocks(connection: sqlite3.Connection, first: int, blocks: list[bytes]) -> None:
+    """Inside the caller's transaction."""
+    connection.executemany("INSERT INTO payload (block, data) VALUES (?, ?)", enumerate(blocks, first))
 
 
 def read_block(connection: sqlite3.Connection, block: int) -> list[str] | None:
     """Every text of one block; None where it is gone (pruned)."""
     rows = connection.execute("SELECT data FROM payload WHERE block = ?", (block,)).fetchall()
-    return _decode_texts(zstandard.ZstdDecompressor().decompress(rows[0][0])) if rows else None
+    return unpacked(rows[0][0]) if rows else None
 
 
 def read_part(connection: sqlite3.Connection, part: Part) -> str | None:

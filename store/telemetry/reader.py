@@ -5,7 +5,9 @@ It reads no clock: every answer is as of a moment that the caller names.
 
 from __future__ import annotations
 
+import math
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,14 +17,17 @@ from store.record.tools import ToolMap
 from store.record.window import Window
 from store.telemetry.board import read_board, read_coverage
 from store.telemetry.effects import read_activity, read_effects, read_tool_uses, scope_condition
+from store.telemetry.findings import read_findings
 from store.telemetry.recount import Recount, recount
 from store.telemetry.schema import open_telemetry_reader
 from store.telemetry.sessions import list_sessions
 from store.telemetry.trace import read_parts, read_trace
+from store.telemetry.uptime import Uptime, read_uptime
 from store.telemetry.views import (
     Board,
     Coverage,
     EffectRow,
+    FindingFlow,
     RejectRow,
     ScopeActivity,
     SessionFilter,
@@ -33,17 +38,29 @@ from store.telemetry.views import (
 )
 
 SPAN_LIMIT = 20_000
+_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine: a few milliseconds
 
 
 class Reader:
-    """Read-only, one connection, one thread. StoreError where there is no store, or it is foreign or corrupt."""
+    """Read-only, one connection, one thread. StoreError where there is no store, or it is foreign or corrupt.
 
-    def __init__(self, folder: StoreFolder) -> None:
+    `limit_s`: an answer that takes longer is given up with sqlite3.OperationalError ("interrupted"). A reader at work
+    keeps the writer from starting its log anew, so one that asks again and again, as a console does, has a limit.
+    """
+
+    def __init__(self, folder: StoreFolder, *, limit_s: float | None = None) -> None:
         self._folder = folder
         opened = open_telemetry_reader(folder)
         self._connection = opened.connection
         self.warning = opened.message if opened.newer else None  # what an operator should know of this store
         self._identity = _identity(folder)
+        self._limit_s = limit_s
+        self._late_s = math.inf
+        if limit_s is not None:
+            self._connection.set_progress_handler(self._is_late, _STEPS_BETWEEN_LOOKS)
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._late_s
 
     def __enter__(self) -> Reader:
         return self
@@ -70,9 +87,11 @@ class Reader:
     def _one_moment(self) -> Iterator[None]:
         """Several queries that see the same commit, so that the sums of one answer agree with each other."""
         self._connection.execute("BEGIN")
+        self._late_s = math.inf if self._limit_s is None else time.monotonic() + self._limit_s
         try:
             yield
         finally:
+            self._late_s = math.inf
             self._connection.execute("ROLLBACK")
 
     def latest_ns(self) -> int | None:
@@ -87,7 +106,12 @@ class Reader:
             return read_board(self._connection, self._folder, window, as_of_ns, today_from_ns)
 
     def coverage(self) -> Coverage:
-        return read_coverage(self._connection, self._folder)
+        with self._one_moment():
+            return read_coverage(self._connection, self._folder)
+
+    def uptime(self, window: Window, as_of_ns: int, step_ns: int) -> tuple[Uptime, ...]:
+        with self._one_moment():
+            return read_uptime(self._connection, window, as_of_ns, step_ns)
 
     def sessions(self, wanted: SessionFilter, as_of_ns: int) -> tuple[SessionRow, ...]:
         with self._one_moment():
@@ -103,13 +127,20 @@ class Reader:
     def effects(
         self, scope: Scope, as_of_ns: int, tool_map: ToolMap, window: Window | None = None
     ) -> tuple[EffectRow, ...]:
-        return read_effects(self._connection, scope, as_of_ns, tool_map, window)
+        with self._one_moment():
+            return read_effects(self._connection, scope, as_of_ns, tool_map, window)
 
     def tool_uses(self, scope: Scope, as_of_ns: int, window: Window | None = None) -> tuple[ToolUse, ...]:
-        return read_tool_uses(self._connection, scope, as_of_ns, window)
+        with self._one_moment():
+            return read_tool_uses(self._connection, scope, as_of_ns, window)
 
     def activity(self, scope: Scope, as_of_ns: int, tool_map: ToolMap) -> ScopeActivity:
-        return read_activity(self._connection, scope, as_of_ns, tool_map)
+        with self._one_moment():
+            return read_activity(self._connection, scope, as_of_ns, tool_map)
+
+    def findings(self, window: Window, as_of_ns: int) -> tuple[FindingFlow, ...]:
+        """What personal data and secrets were found in the window, how they were handled and where they ended up."""
+        return read_findings(self._connection, window, as_of_ns)
 
     def guard_actions(self, instance: str, after: int, scope: Scope | None = None) -> tuple[int, ...]:
         """Numbers of the actions, in `scope` where one is given, that this guard's agent logged after `after`."""
@@ -131,9 +162,11 @@ class Reader:
         return tuple(row[0] for row in rows.fetchall())
 
     def sources(self) -> tuple[SourceRow, ...]:
+        """Files, receivers and pulls. Of the latter two the name stands for the path and `lines` are records."""
         rows = self._connection.execute(
             "SELECT path, format, state, message, offset, size_bytes, lines, rejected, seen_ns "
-            "FROM source ORDER BY path"
+            "FROM source UNION ALL SELECT feed, format, state, message, 0, 0, records, rejected, seen_ns FROM feed "
+            "ORDER BY 1"
         ).fetchall()
         return tuple(SourceRow(*row) for row in rows)
 

@@ -47,7 +47,7 @@ CREATE TABLE span (
   {", ".join(f"{name} {_type_of(name)}" for name in MEASURES)},
   at_ns INTEGER,      -- ended_ns, else started_ns: the moment it counts at
   future INTEGER NOT NULL, -- 1: more than 5 minutes ahead of its ingest
-  parts BLOB          -- msgpack {{name: [rank, ended_ns, digest, block, index]}}
+  parts BLOB          -- msgpack, see payload.py
 )"""
 
 _SUMS = ", ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in SUMS)
@@ -91,6 +91,7 @@ _STATEMENTS = (
 
 _SECOND = (
     "ALTER TABLE source ADD COLUMN whole INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE span ADD COLUMN block INTEGER",  # the payload block that its parts lie in, where they say no other
     """CREATE TABLE finding (namespace TEXT NOT NULL, span_id TEXT NOT NULL, part TEXT NOT NULL, class TEXT NOT NULL,
        token TEXT NOT NULL, count INTEGER NOT NULL, direction TEXT NOT NULL, via TEXT NOT NULL, handled TEXT NOT NULL,
        system TEXT, session TEXT, agent TEXT, at_ns INTEGER,

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from store.record.merge import Row
 from store.record.span import COLUMNS
@@ -101,7 +103,7 @@ _TEXT_EXTREMES = tuple(
 )
 
 
-class Contribution(NamedTuple):
+class Contribution(msgspec.Struct, frozen=True, gc=False):
     """What a row adds, and where: `run` and `session` always, `minute` once it has ended."""
 
     session: str
@@ -181,11 +183,15 @@ class Deltas:
         if own is None:
             self.extremes[key] = list(extremes)
             return
-        for index, value in enumerate(extremes):
+        index = 0
+        for value in extremes:
             if value is not None:
                 current = own[index]
-                if current is None or (value < current if index in _SMALLEST_AT else value > current):
+                if value != current and (
+                    current is None or (value < current if index in _SMALLEST_AT else value > current)
+                ):
                     own[index] = value
+            index += 1  # noqa: SIM113 - every record of every batch comes by here, and enumerate costs more
 
     def by_session(self) -> Deltas:
         """The deltas of runs, whose keys are (session, run id), as those of their sessions."""

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from store.telemetry.outcome import open_status
-from store.telemetry.payload import load_parts, read_part
+from store.telemetry.payload import load_parts, part_names, read_part
 from store.telemetry.sessions import one_session
 from store.telemetry.views import SpanRow, Trace
 from store.telemetry.why import why_of
@@ -41,11 +41,11 @@ def read_trace(connection: sqlite3.Connection, session: str, as_of_ns: int, limi
 def read_parts(connection: sqlite3.Connection, namespace: str, span_id: str) -> dict[str, str]:
     """The redacted payload of one span, by part name; a part whose block was pruned says so."""
     row = connection.execute(
-        "SELECT parts FROM span WHERE namespace = ? AND span_id = ?", (namespace, span_id)
+        "SELECT parts, rank, ended_ns, block FROM span WHERE namespace = ? AND span_id = ?", (namespace, span_id)
     ).fetchone()
     if row is None:
         return {}
-    texts = {name: read_part(connection, part) for name, part in load_parts(row[0]).items()}
+    texts = {name: read_part(connection, part) for name, part in load_parts(*row).items()}
     return {name: "(pruned)" if text is None else text for name, text in texts.items()}
 
 
@@ -80,7 +80,7 @@ def as_tree(spans: list[SpanRow]) -> tuple[SpanRow, ...]:
 
 def _span_row(row: tuple[object, ...], last_ns: int | None, as_of_ns: int) -> SpanRow:
     values = dict(zip((name.strip() for name in _SPAN.split(",")), row, strict=True))
-    parts = load_parts(values.pop("parts"))  # type: ignore[arg-type]
+    names = part_names(values.pop("parts"))  # type: ignore[arg-type]
     write_5m, write_1h = values.pop("tokens_cache_write_5m"), values.pop("tokens_cache_write_1h")
     write = None if write_5m is None and write_1h is None else (write_5m or 0) + (write_1h or 0)  # type: ignore[operator]
     ended: int | None = values["ended_ns"]  # type: ignore[assignment]
@@ -96,4 +96,4 @@ def _span_row(row: tuple[object, ...], last_ns: int | None, as_of_ns: int) -> Sp
     else:
         values["status"] = values["status"] or "unknown"
     values["kind"] = values["kind"] or "run"
-    return SpanRow(**values, tokens_cache_write=write, part_names=tuple(sorted(parts)))  # type: ignore[arg-type]
+    return SpanRow(**values, tokens_cache_write=write, part_names=names)  # type: ignore[arg-type]

@@ -182,13 +182,14 @@ class EffectRow:
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """Calls of one tool by one agent inside a scope."""
+    """Calls of one tool by one agent inside a scope. `did`: what arguments or name tell: read, write, unknown."""
 
     agent: str | None
     tool: str
     calls: int
     errors: int
     open_spans: int
+    did: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +201,22 @@ class ScopeActivity:
     open_writes: tuple[EffectRow, ...] = ()
     agents: tuple[str, ...] = ()
     last_seen_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingFlow:
+    """What was found of one class that came in one way: how often, how it was handled, and where it ended up."""
+
+    class_: str  # email, card, api_key, prompt_injection, ...
+    entered_by: str | None  # user, tool or retrieval; None: it was seen to leave, and not to enter
+    handled: str  # replaced, flagged
+    values: int  # different ones; 0 where nothing was replaced
+    count: int  # how often they stood there
+    spans: int
+    sessions: int
+    first_ns: int
+    last_ns: int
+    ended_up: tuple[tuple[str, int], ...] = ()  # (system, provider, `tool` or `output`; how many of the values)
 
 
 @dataclass(frozen=True, slots=True)

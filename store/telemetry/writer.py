@@ -8,37 +8,42 @@ the sources' offsets with it, so the same lines are read again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import Any
+from itertools import compress, islice
+from typing import Any, NamedTuple
 
 import msgspec
 
 from store.database import transaction
 from store.folder import StoreFolder
 from store.record.batch import Batch, Feed, Finding, Probe, Source, Written
-from store.record.merge import Parts, Row, join, join_parts, row_of, same_parts
-from store.record.span import COLUMNS, NS_PER_S, Span
+from store.record.merge import Parts, Row, join, join_parts, same_parts
+from store.record.span import COLUMNS, Span
 from store.telemetry.mend import mended
-from store.telemetry.payload import BlockWriter, load_parts, refs_of, store_refs
-from store.telemetry.schema import open_telemetry_writer
-from store.telemetry.totals import (
-    EXTREMES,
-    SUMS,
-    Deltas,
-    at_ns,
-    contribution,
-    gave_up_an_extreme,
-    upsert_extreme,
+from store.telemetry.packed import (
+    FUTURE_NS,
+    SPAN_COLUMNS,
+    WIDTH,
+    Folded,
+    Groups,
+    Key,
+    Packed,
+    fold,
+    pack_folded,
+    stored_parts,
+    unpack,
 )
+from store.telemetry.payload import Blocks, insert_blocks, next_block, store_refs
+from store.telemetry.schema import TELEMETRY, open_telemetry_writer
+from store.telemetry.totals import EXTREMES, SUMS, Deltas, at_ns, contribution, gave_up_an_extreme, upsert_extreme
+from store.telemetry.wal import WriteAheadLog
 
-FUTURE_NS = 300 * NS_PER_S
 _CHUNK = 400
-Key = tuple[str, str]
-
-_SPAN_COLUMNS = (*COLUMNS, "at_ns", "future", "parts")
+_RANK, _ENDED = COLUMNS.index("rank"), COLUMNS.index("ended_ns")
+_LAST = list(EXTREMES).index("last_ns")
+_decode_packed = msgspec.msgpack.Decoder(Packed).decode
 _UPSERT_SPAN = (
-    f"INSERT INTO span ({', '.join(_SPAN_COLUMNS)}) VALUES ({', '.join('?' * len(_SPAN_COLUMNS))}) "
-    f"ON CONFLICT (namespace, span_id) DO UPDATE SET {', '.join(f'{n} = excluded.{n}' for n in _SPAN_COLUMNS[2:])}"
+    f"INSERT INTO span ({', '.join(SPAN_COLUMNS)}) VALUES ({', '.join('?' * len(SPAN_COLUMNS))}) "
+    f"ON CONFLICT (namespace, span_id) DO UPDATE SET {', '.join(f'{n} = excluded.{n}' for n in SPAN_COLUMNS[2:])}"
 )
 _SOURCE_COLUMNS = Source.__struct_fields__
 
@@ -53,13 +58,25 @@ _UPSERT_FEED = _replace("feed", Feed.__struct_fields__)
 _UPSERT_PROBE = _replace("probe", Probe.__struct_fields__)
 
 
+class Before(NamedTuple):
+    """A stored row, before this batch."""
+
+    row: Row
+    future: int
+    parts: Parts
+
+
 class Writer:
     """Writes batches through one connection, in one thread; the caller holds the collector's lock."""
 
     def __init__(self, folder: StoreFolder) -> None:
         """StoreError where the database is locked, foreign, corrupt or newer than this Andon."""
-        self._connection = open_telemetry_writer(folder)
-        self._blocks = BlockWriter()
+        self._folder = folder
+        self._open()
+
+    def _open(self) -> None:
+        self._connection = open_telemetry_writer(self._folder)
+        self._log = WriteAheadLog(self._connection, self._folder.telemetry)
 
     def close(self) -> None:
         self._connection.close()
@@ -86,93 +103,151 @@ class Writer:
 
         `ingest_ns` is the wall clock at reading; it decides only what is `future`.
         """
+        self.look_after_log()
         try:
             return self._transaction(batch, ingest_ns)
         except (UnicodeEncodeError, OverflowError, TypeError):
             # a value that SQLite or msgpack cannot hold: mend the whole batch once, and flag what was mended
             return self._transaction(msgspec.structs.replace(batch, spans=mended(batch.spans)), ingest_ns)
 
+    def look_after_log(self) -> None:
+        """Keep the write-ahead log within bounds, and go on in a new one where it was deleted under us.
+
+        sqlite3.OperationalError where a reader keeps it from being started anew.
+        """
+        if self._log.was_taken_away():
+            # what was committed into the deleted file goes into the database, and is seen again by everybody
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._connection.close()
+            self._open()
+        self._log.make_room()
+
     def _transaction(self, batch: Batch, ingest_ns: int) -> Written:
+        # outside the transaction: within one SQLite refuses the change
+        self._connection.execute(f"PRAGMA synchronous = {'FULL' if batch.durable else TELEMETRY.synchronous}")
         with transaction(self._connection):
-            written = Written(records=len(batch.spans), gaps=len(batch.gaps))
-            self._write_spans(batch.spans, ingest_ns, written)
+            written = Written(gaps=len(batch.gaps))
+            newest_ns = self._write_spans(batch.spans, ingest_ns, written)
+            for data in batch.packed:
+                newest_ns = max(newest_ns, self._write_packed(_decode_packed(data), ingest_ns, written))
+            if written.records:
+                self._note_lag(newest_ns, ingest_ns)
             self._write_rest(batch, written)
+        self._log.note()
         return written
 
-    def _write_spans(self, spans: list[Span], ingest_ns: int, written: Written) -> None:
+    def _write_spans(self, spans: list[Span], ingest_ns: int, written: Written) -> int:
         if not spans:
-            return
-        incoming, written.duplicates = _fold(spans)
-        before = self._before(incoming)
+            return 0
+        folded, duplicates = fold(spans)
+        before = self._before(folded)
+        if before:
+            written.records += len(spans)
+            written.duplicates += duplicates
+            return self._join(folded, before, ingest_ns, written)
+        return self._add_new(pack_folded(folded, duplicates, len(spans), ingest_ns), ingest_ns, written)
+
+    def _write_packed(self, packed: Packed, ingest_ns: int, written: Written) -> int:
+        before = self._before(packed.keys())
+        if not before:
+            return self._add_new(packed, ingest_ns, written)
+        written.records += packed.records
+        written.duplicates += packed.duplicates
+        return self._join(unpack(packed), before, ingest_ns, written)
+
+    def _add_new(self, packed: Packed, ingest_ns: int, written: Written) -> int:
+        """Rows that the store knows none of: nothing to take away, nothing to compare. The newest moment of them."""
+        written.records += packed.records
+        written.duplicates += packed.duplicates
+        written.new_spans += sum(len(rows) for rows in packed.groups.values())
+        self._insert(packed.groups, packed.blocks)
+        runs, minutes = Deltas(), Deltas()
+        for session, run_id, sums, extremes in packed.runs:
+            runs.sums[session, run_id], runs.extremes[session, run_id] = sums, extremes
+        for minute_ns, agent, sums in packed.minutes:
+            minutes.sums[minute_ns, agent] = sums
+        self._apply_all(runs, minutes)
+        allowed_ns = ingest_ns + FUTURE_NS
+        ends = [extremes[_LAST] for _, _, _, extremes in packed.runs if extremes[_LAST] is not None]
+        return max((end for end in ends if end <= allowed_ns), default=0)
+
+    def _join(self, incoming: Folded, before: dict[Key, Before], ingest_ns: int, written: Written) -> int:
+        """Rows of which the store knows some: each total loses what the old row gave and gets what the new one gives.
+
+        The newest moment of what changed.
+        """
         runs, minutes = Deltas(), Deltas()
         latest_allowed_ns = ingest_ns + FUTURE_NS
-        changed: list[tuple[Row, Parts, int]] = []
+        blocks, groups = Blocks(next_block(self._connection)), Groups()
+        changed: list[tuple[Any, ...]] = []
+        newest_ns = 0
         for key, (row, parts) in incoming.items():
             old = before.get(key)
             if old is not None:
-                old_row, old_future, old_parts = old
-                row, parts = join(old_row, row), join_parts(old_parts, parts)
-                if row == old_row and same_parts(parts, old_parts):
+                row, parts = join(old.row, row), join_parts(old.parts, parts)
+                if row == old.row and same_parts(parts, old.parts):
                     written.duplicates += 1
                     continue
                 written.changed_spans += 1
             else:
                 written.new_spans += 1
-            future = int((at_ns(row) or 0) > latest_allowed_ns)
-            changed.append((row, parts, future))
-            new = contribution(row, future)
-            run_key = (new.session, new.run_id)
-            if old is not None:
-                gone = contribution(old_row, old_future)
-                gone_run = (gone.session, gone.run_id)
-                runs.take(gone_run, gone.sums)
-                if gone.minute is not None:
-                    minutes.take(gone.minute, gone.sums)
-                if gone_run != run_key or gave_up_an_extreme(gone, new):
-                    runs.dirty.add(gone_run)
-            runs.add(run_key, new.sums)
-            runs.raise_extremes(run_key, new.extremes)
-            if new.minute is not None:
-                minutes.add(new.minute, new.sums)
-        self._upsert_spans(changed)
-        self._note_lag(changed, ingest_ns)
-        self._apply("run", ("session", "run_id"), runs)
-        self._apply("session", ("session",), runs.by_session())
-        self._apply("minute", ("minute_ns", "agent"), minutes)
+            at = at_ns(row) or 0
+            future = int(at > latest_allowed_ns)
+            newest_ns = newest_ns if future else max(newest_ns, at)
+            placed = blocks.place(parts)
+            if old is None:
+                groups.add(row, future, placed)
+            else:
+                changed.append((*row, at_ns(row), future, *store_refs(placed, row[_RANK], row[_ENDED])))
+            _add_deltas(runs, minutes, row, future, old)
+        blocks.end()
+        insert_blocks(self._connection, blocks.first, blocks.packed)
+        self._insert_groups(groups.rows)
+        self._connection.executemany(_UPSERT_SPAN, changed)
+        self._apply_all(runs, minutes)
+        return newest_ns
 
-    def _before(self, keys: Iterable[Key]) -> dict[Key, tuple[Row, int, Parts]]:
-        """The stored rows of these keys: (row, future, parts)."""
-        found: dict[Key, tuple[Row, int, Parts]] = {}
-        width = len(COLUMNS)
+    def _before(self, keys: Iterable[Key]) -> dict[Key, Before]:
+        """The stored rows of these keys."""
+        found: dict[Key, Before] = {}
         for chunk in _chunks(keys, _CHUNK):
             # CROSS JOIN makes the wanted keys the outer loop: by IN (VALUES ...) SQLite 3.40 scans the whole table
             rows = self._connection.execute(
                 f"WITH wanted (n, i) AS (VALUES {', '.join(['(?, ?)'] * len(chunk))}) "
-                f"SELECT {', '.join(COLUMNS)}, future, parts FROM wanted "
+                f"SELECT {', '.join(SPAN_COLUMNS)} FROM wanted "
                 "CROSS JOIN span ON namespace = n AND span_id = i",
                 [value for key in chunk for value in key],
             ).fetchall()
             for row in rows:
-                found[row[0], row[1]] = (row[:width], row[width], load_parts(row[width + 1]))
+                found[row[0], row[1]] = Before(row[:WIDTH], row[WIDTH + 1], stored_parts(row))
         return found
 
-    def _upsert_spans(self, changed: list[tuple[Row, Parts, int]]) -> None:
-        stored = self._blocks.store(self._connection, [parts for _, parts, _ in changed])
-        self._connection.executemany(
-            _UPSERT_SPAN,
-            [
-                (*row, at_ns(row), future, store_refs(parts))
-                for (row, _, future), parts in zip(changed, stored, strict=True)
-            ],
-        )
+    def _insert(self, groups: dict[bytes, list[tuple[Any, ...]]], blocks: list[bytes]) -> None:
+        """Insert new rows whose blocks are numbered from 0."""
+        if blocks:
+            first = next_block(self._connection)
+            insert_blocks(self._connection, first, blocks)
+            groups = {pattern: _moved(pattern, rows, first) for pattern, rows in groups.items()}
+        self._insert_groups(groups)
 
-    def _note_lag(self, changed: list[tuple[Row, Parts, int]], ingest_ns: int) -> None:
+    def _insert_groups(self, groups: dict[bytes, list[tuple[Any, ...]]]) -> None:
+        for pattern, rows in groups.items():
+            names = list(compress(SPAN_COLUMNS, pattern))
+            self._connection.executemany(
+                f"INSERT INTO span ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})", rows
+            )
+
+    def _note_lag(self, newest_ns: int, ingest_ns: int) -> None:
         """How far behind the newest event of this batch its reading came."""
-        newest = max((at_ns(row) or 0 for row, _, future in changed if not future), default=0)
         self._connection.executemany(
             "INSERT OR REPLACE INTO fact (name, value) VALUES (?, ?)",
-            [("ingest_ns", ingest_ns), ("lag_ns", max(0, ingest_ns - newest) if newest else None)],
+            [("ingest_ns", ingest_ns), ("lag_ns", max(0, ingest_ns - newest_ns) if newest_ns else None)],
         )
+
+    def _apply_all(self, runs: Deltas, minutes: Deltas) -> None:
+        self._apply("run", ("session", "run_id"), runs)
+        self._apply("session", ("session",), runs.by_session())
+        self._apply("minute", ("minute_ns", "agent"), minutes)
 
     def _apply(self, table: str, key_columns: tuple[str, ...], deltas: Deltas) -> None:
         """Add the deltas to `table`, and compute anew the extremes that a change may have taken away."""
@@ -248,22 +323,28 @@ class Writer:
                 connection.executemany(statement, [msgspec.structs.astuple(row) for row in rows])
 
 
-def _fold(spans: list[Span]) -> tuple[dict[Key, tuple[Row, Parts]], int]:
-    """The batch's versions joined by key, and how many of them said nothing new."""
-    folded: dict[Key, tuple[Row, Parts]] = {}
-    duplicates = 0
-    for span in spans:
-        row = row_of(span)
-        parts = refs_of(span) if span.parts else {}
-        key = row[:2]
-        own = folded.get(key)
-        if own is None:
-            folded[key] = (row, parts)
-        elif own[0] == row and same_parts(own[1], parts):
-            duplicates += 1
-        else:
-            folded[key] = (join(own[0], row), join_parts(own[1], parts))
-    return folded, duplicates
+def _add_deltas(runs: Deltas, minutes: Deltas, row: Row, future: int, old: Before | None) -> None:
+    new = contribution(row, future)
+    run_key = (new.session, new.run_id)
+    if old is not None:
+        gone = contribution(old.row, old.future)
+        gone_run = (gone.session, gone.run_id)
+        runs.take(gone_run, gone.sums)
+        if gone.minute is not None:
+            minutes.take(gone.minute, gone.sums)
+        if gone_run != run_key or gave_up_an_extreme(gone, new):
+            runs.dirty.add(gone_run)
+    runs.add(run_key, new.sums)
+    runs.raise_extremes(run_key, new.extremes)
+    if new.minute is not None:
+        minutes.add(new.minute, new.sums)
+
+
+def _moved(pattern: bytes, rows: list[tuple[Any, ...]], first: int) -> list[tuple[Any, ...]]:
+    """The rows with their block counted from `first`; block and parts, where there are any, are the last two values."""
+    if not pattern[-1]:
+        return rows
+    return [(*values[:-2], values[-2] + first, values[-1]) for values in rows]
 
 
 def _rows_of(key: tuple[Any, ...]) -> str:
