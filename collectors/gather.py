@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
+import msgspec
+
 from collectors.enrich import Enricher
-from collectors.formats.base import Parsed
+from collectors.formats.base import BadLine, Line, Parsed
+from collectors.inbox import Delivery, Inbox
+from collectors.refine import Refused, refine
 from collectors.summary import Summary
 from collectors.tail.file import TailedFile
 from collectors.tail.lines import SAMPLE_BYTES, Oversize
+from collectors.worker import Done
 from store.folder import StoreError
-from store.record.batch import Batch, Gap, Reject, Source, Written
+from store.record.batch import Batch, Feed, Finding, Gap, Reject, Source, Written
 from store.record.span import Span
 
 MAX_RECORDS = 20_000
@@ -25,8 +29,8 @@ MAX_BYTES = 16 << 20
 _MINOR_EVERY_S = 1.0
 _RETRY_S = 1.0
 _SAMPLE_CHARS = 2_048
+_CUT_CHARS = 128
 _MAX_UNKNOWN_TYPES = 1_000
-_ESCAPED = re.compile(r"\\u00([2-7][0-9a-fA-F])|\\(/)")
 
 
 class Writes(Protocol):
@@ -46,18 +50,27 @@ class Gather:
         *,
         say: Callable[[str], None],
         on_written: Callable[[Written], None] | None = None,
+        inbox: Inbox | None = None,
+        feeds: Iterable[Feed] = (),
     ) -> None:
         self._writer = writer
         self._enricher = enricher
         self._summary = summary
         self._say = say
         self._on_written = on_written
+        self._inbox = inbox
+        self._feeds = {feed.feed: feed for feed in feeds}
+        self._deliveries: list[Delivery] = []
         self._sessions: set[str] = set()
         self._flushed_s = time.monotonic()
         self._spans: list[Span] = []
+        self._packed: list[bytes] = []
+        self._packed_records = 0
+        self._refused: list[Refused] = []
         self._sources: dict[str, Source] = {}
         self._rejects: list[tuple[Source, Oversize, str]] = []
         self._gaps: list[Gap] = []
+        self._findings: list[Finding] = []
         self._unknown: dict[str, int] = {}
         self._bytes = 0
         self._since_s: float | None = None
@@ -66,7 +79,7 @@ class Gather:
     def is_full(self) -> bool:
         """True once the batch has its records, its bytes or its age."""
         return (
-            len(self._spans) + len(self._rejects) >= MAX_RECORDS
+            len(self._spans) + self._packed_records + len(self._rejects) >= MAX_RECORDS
             or self._bytes >= MAX_BYTES
             or (self._since_s is not None and time.monotonic() - self._since_s >= MAX_AGE_S)
         )
@@ -94,6 +107,37 @@ class Gather:
             self._reject(file, Oversize(line.offset, len(line.data), line_hash, line.data), bad.reason)
         self._begin()
 
+    def add_done(self, file: TailedFile, source: Source, lines: list[Line], done: Done) -> None:
+        """Add what a worker made of a stretch, and where the file was read up to then (`source`)."""
+        self._packed.append(bytes(done.packed))
+        self._packed_records += done.records
+        self._refused += [Refused(*one) for one in done.refused]
+        self._sessions.update(done.sessions)
+        self._findings += done.findings
+        bad = [BadLine(lines[place], reason) for place, reason in done.bad]
+        length_bytes = len(done.packed)
+        self.add_parsed(file, Parsed(bad=bad, unknown_types=done.unknown_types), len(lines), length_bytes)
+        self._summary.of_format(source.format or "unknown")["records"] += done.records
+        self._sources[source.source_id] = source
+
+    def add_delivery(self, delivery: Delivery) -> None:
+        """Add what came otherwise than by a file; whoever sent it is told once it is written."""
+        now, before = delivery.feed, self._feeds.get(delivery.feed.feed)
+        if before is not None:
+            now.records, now.rejected = before.records + now.records, before.rejected + now.rejected
+        self._feeds[now.feed] = now
+        self._deliveries.append(delivery)
+        self._spans += delivery.spans
+        self._bytes += delivery.size_bytes
+        for name, count in delivery.unknown_types.items():
+            self._unknown[name] = self._unknown.get(name, 0) + count
+        counts = self._summary.of_format(now.format)
+        counts["records"] += len(delivery.spans)
+        counts["rejected"] += len(delivery.bad)
+        for reason in delivery.bad:
+            self._summary.rejected_for(reason)
+        self._begin()
+
     def add_oversize(self, file: TailedFile, lines: list[Oversize], max_line_bytes: int) -> None:
         counts = self._summary.of_format(file.source.format or "unknown")
         for line in lines:
@@ -112,7 +156,7 @@ class Gather:
                 self._begin()
 
     def add_losses(self, gaps: list[Gap], sources: list[Source]) -> None:
-        self._gaps += gaps
+        self._gaps += [msgspec.structs.replace(gap, path=self._enricher.path(gap.path)) for gap in gaps]
         for source in sources:
             self._sources[source.source_id] = source
         if gaps or sources:
@@ -123,11 +167,24 @@ class Gather:
 
         StoreError where the batch was not written; nothing of it is lost, for the offsets were not written either.
         """
-        if not (self._spans or self._sources or self._rejects or self._gaps or self._unknown):
+        if not (
+            self._spans
+            or self._packed
+            or self._deliveries
+            or self._sources
+            or self._rejects
+            or self._gaps
+            or self._unknown
+        ):
             self._since_s = None
             return
         batch = self._enriched()
-        written = self._write(batch, stop)
+        try:
+            written = self._write(batch, stop)
+        except StoreError as error:
+            self._settle(error)
+            raise
+        self._settle(None)
         self._count(batch, written)
         self._clear()
         self._flushed_s = time.monotonic()
@@ -138,8 +195,15 @@ class Gather:
         if self._since_s is None:
             self._since_s = time.monotonic()
 
+    def _settle(self, error: Exception | None) -> None:
+        for delivery in self._deliveries:
+            if self._inbox is not None:
+                self._inbox.settle(delivery, error)
+        self._deliveries = []
+
     def _clear(self) -> None:
-        self._spans, self._rejects, self._gaps = [], [], []
+        self._spans, self._rejects, self._gaps, self._findings = [], [], [], []
+        self._packed, self._packed_records, self._refused = [], 0, []
         self._sources, self._unknown = {}, {}
         self._bytes = 0
         self._since_s = None
@@ -148,68 +212,86 @@ class Gather:
         self._rejects.append((file.source, line, reason))
         file.source.rejected += 1
         self._summary.of_format(file.source.format or "unknown")["rejected"] += 1
+        self._summary.rejected_for(reason)
 
     def _enriched(self) -> Batch:
         now_ns = time.time_ns()
-        failed: list[Reject] = []
-        try:
-            self._enricher.spans(self._spans)
-        except Exception:  # noqa: BLE001 - one record must not stop the line, nor go unredacted
-            failed = self._enrich_singly(now_ns)
+        refined = refine(self._enricher, self._spans)
+        self._refused += refined.refused
+        self._findings += refined.findings
+        for one in self._refused:
+            self._say(f"a record {one.reason}; andon doctor counts it")
         return Batch(
-            spans=self._spans,
-            sources=list(self._sources.values()),
+            spans=refined.spans,
+            packed=self._packed,
+            durable=bool(self._deliveries),
+            feeds=list({delivery.feed.feed: self._feeds[delivery.feed.feed] for delivery in self._deliveries}.values()),
+            probes=[probe for delivery in self._deliveries for probe in delivery.probes],
+            sources=[self._sealed(source, now_ns) for source in self._sources.values()],
             rejects=[
                 Reject(
                     source_id=source.source_id,
-                    path=source.path,
+                    path=self._enricher.path(source.path),
                     offset=line.offset,
                     length=line.length,
-                    reason=reason,
+                    reason=self._enricher.text(reason),
                     line_hash=line.line_hash,
-                    sample=self._sample(line.sample),
+                    sample=self._sample(source, line, now_ns),
                     at_ns=now_ns,
                 )
                 for source, line, reason in self._rejects
             ]
-            + failed,
+            + [
+                Reject(
+                    source_id="",
+                    path="",
+                    offset=0,
+                    length=0,
+                    reason=one.reason,
+                    line_hash=one.key_hash,
+                    sample="",
+                    at_ns=now_ns,
+                )
+                for one in self._refused
+            ]
+            + [reject for delivery in self._deliveries for reject in self._delivery_rejects(delivery, now_ns)],
             gaps=self._gaps,
             unknown_types=self._redacted_names(self._unknown),
+            findings=self._findings,
         )
 
-    def _enrich_singly(self, now_ns: int) -> list[Reject]:
-        """Enrich each span by itself; one that still fails is left out of the batch and becomes a reject."""
-        kept: list[Span] = []
-        failed: list[Reject] = []
-        for span in self._spans:
-            try:
-                self._enricher.spans([span])
-            except Exception as error:  # noqa: BLE001 - as above
-                key = f"{span.namespace}\0{span.span_id}".encode("utf-8", "replace")
-                reason = f"could not be redacted or priced ({type(error).__name__}), so it was not written"
-                failed.append(
-                    Reject(
-                        source_id="",
-                        path="",
-                        offset=0,
-                        length=0,
-                        reason=reason,
-                        line_hash=hashlib.blake2b(key, digest_size=16).hexdigest(),
-                        sample="",
-                        at_ns=now_ns,
-                    )
-                )
-                self._say(f"a record {reason}; andon doctor counts it")
-            else:
-                kept.append(span)
-        self._spans = kept
-        return failed
+    def _delivery_rejects(self, delivery: Delivery, now_ns: int) -> list[Reject]:
+        """One for each reason: the sender was told how many, and has the records."""
+        return [
+            Reject(
+                source_id=delivery.feed.feed,
+                path=delivery.feed.feed,
+                offset=0,
+                length=0,
+                reason=reason,
+                line_hash=hashlib.blake2b(reason.encode("utf-8", "replace"), digest_size=16).hexdigest(),
+                sample="",
+                at_ns=now_ns,
+            )
+            for reason in dict.fromkeys(map(self._enricher.text, delivery.bad))
+        ]
 
-    def _sample(self, data: bytes) -> str:
-        """The start of a line, redacted. Escapes that JSON allows would hide a secret from the rules."""
-        text = data[:SAMPLE_BYTES].decode("utf-8", "replace")
-        text = _ESCAPED.sub(lambda match: match[2] or chr(int(match[1], 16)), text)
-        return self._enricher.text(text)[:_SAMPLE_CHARS]
+    def _sample(self, source: Source, line: Oversize, now_ns: int) -> str:
+        """The start of a line, redacted. Where it is cut, a piece of a value may be left: its end is not kept."""
+        text = line.sample[:SAMPLE_BYTES].decode("utf-8", "replace")
+        sample = self._enricher.text(text)
+        place = f"reject:{line.line_hash}"
+        self._findings += self._enricher.found_in(
+            text, sample, place=place, part="sample", at_ns=now_ns, agent=source.agent
+        )
+        return (sample[:-_CUT_CHARS] if line.length > SAMPLE_BYTES else sample)[:_SAMPLE_CHARS]
+
+    def _sealed(self, source: Source, now_ns: int) -> Source:
+        sealed = self._enricher.sealed(source)
+        self._findings += self._enricher.found_in(
+            source.path, sealed.path, place=f"source:{source.source_id}", part="path", at_ns=now_ns
+        )
+        return sealed
 
     def _redacted_names(self, names: dict[str, int]) -> dict[str, int]:
         redacted: dict[str, int] = {}

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 import msgspec
 
 from collectors.formats.base import Format, Line, Parser, SourceFacts
+from collectors.tail.content import Content, Packed, Trouble, content_of
+from collectors.tail.document import read_document
 from collectors.tail.identity import FileKey, digest, new_source
 from collectors.tail.lines import MAX_LINE_BYTES, LineReader, Stretch
+from collectors.tail.mirror import Likeness, Mirror
 from store.record.batch import Source
 
+_UNPACK_BYTES = 4 << 20  # how much is unpacked at a turn on the way to an offset
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -81,10 +85,17 @@ class TailedFile:
         self.names: set[str] = set()
         self.at_end = False
         self.saved: Source | None = None  # the source as it was last put into a batch
+        self.mirror: Mirror | None = None  # the file that this one is a copy of, as far as can be seen
+        self.kin = ""  # see collectors.tail.copies.kin_name
+        self.unlike: set[TailedFile] = set()  # what it was compared with and is no copy of
+        self.is_its_own = False  # it is no copy of anything
+        self.branched_from: tuple[str, int] | None = None  # source id and offset that a copy was read on from
         self.used_s = time.monotonic()  # when it last grew
         self._max_line_bytes = max_line_bytes
         self._descriptor: int | None = None
+        self._content: Content | None = None
         self._reader: LineReader | None = None
+        self._resting_bytes: int | None = None  # size on disk at which a packed file has nothing more to say
 
     @classmethod
     def new(cls, path: str, key: FileKey, found: os.stat_result, max_line_bytes: int = MAX_LINE_BYTES) -> TailedFile:
@@ -99,23 +110,43 @@ class TailedFile:
         assert self._descriptor is not None, "the file is closed"
         return self._descriptor
 
-    def hold(self, descriptor: int) -> None:
-        """Own `descriptor`, which was verified to be this source at its offset."""
+    @property
+    def content(self) -> Content:
+        assert self._content is not None, "the file is closed"
+        return self._content
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why a packed file cannot be read to its end, where that is so."""
+        return self._content.trouble if isinstance(self._content, Packed) else None
+
+    def hold(self, descriptor: int, *, same_inode: bool = False) -> None:
+        """Own `descriptor`, which was verified to be this source at its offset (a packed file: at its head).
+
+        `same_inode`: it is the very file that was read before; a packed one of the same size is not unpacked again.
+        OSError where it cannot be read; it is owned all the same.
+        """
+        source = self.source
         self.close()
         self._descriptor = descriptor
-        self._reader = LineReader(descriptor, self.source.offset, self._max_line_bytes)
+        self._content = content = content_of(descriptor)
+        if not isinstance(content, Packed):
+            self._reader = LineReader(content, source.offset, self._max_line_bytes)
+        elif same_inode and source.offset == source.size_bytes and content.stated_size() == source.size_bytes % 2**32:
+            self._resting_bytes = content.disk_size()
 
     def close(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
-        self._descriptor = None
-        self._reader = None
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._descriptor = self._content = self._reader = self._resting_bytes = None
 
     def give_up_descriptor(self) -> int:
         """The descriptor, which the caller owns from now on."""
         descriptor = self.descriptor
-        self._descriptor = None
-        self._reader = None
+        self._let_go()
         return descriptor
 
     def parse_as(self, form: Format) -> None:
@@ -124,17 +155,107 @@ class TailedFile:
         self.source.format = form.name
         self.parser = form.parser(self.facts(), self.source.parser_state)
 
+    def grew(self) -> bool:
+        """True where the open file is not as long as when it was last read."""
+        if isinstance(self._content, Packed):
+            return self._content.disk_size() != self.seen.size_bytes
+        return self.content.size() != self.source.size_bytes
+
     def read(self) -> Stretch:
         """The next stretch; the source moves on with it, but for its parser state."""
-        assert self._reader is not None, "the file is closed"
-        stretch = self._reader.read()
+        if self.source.whole:
+            return self._read_whole()
+        stretch = self._reflect() if self.mirror is not None else self._go_on()
         if not stretch.changed:
-            self._advance(self._reader, stretch)
+            self._advance(stretch)
         return stretch
+
+    def be_document(self) -> None:
+        """Read the file whole from now on, each version of it anew."""
+        source = self.source
+        source.whole, source.offset, source.head_length, source.tail_length = True, 0, 0, 0
+        source.head_hash = source.tail_hash = digest(b"")
+        source.parser_state = b""
+
+    def _read_whole(self) -> Stretch:
+        source, now_ns = self.source, time.time_ns()
+        stretch = read_document(self.content, source)
+        self.at_end = True
+        if stretch.changed:
+            source.size_bytes = source.offset  # all of the document was read; what it is now is read as lines
+        elif stretch.lines or stretch.oversize:
+            self.used_s = time.monotonic()
+            source.seen_ns, source.pending_since_ns = now_ns, None
+            if self.format is not None:
+                self.parser = self.format.parser(self.facts())
+        if not stretch.changed:
+            self.note_size(stretch.size_bytes, now_ns)
+        return stretch
+
+    def mirrors(self, original: TailedFile) -> bool:
+        """True while this file waits as a copy of `original`."""
+        return self.mirror is not None and self.mirror.original is original
+
+    def branch(self, original: TailedFile) -> None:
+        """Read on from where `original` is read up to: what lies before it here are the same bytes."""
+        own = self.source
+        self.source = msgspec.structs.replace(
+            original.source, source_id=own.source_id, path=own.path, device=own.device, inode=own.inode
+        )
+        self.source.lines = self.source.blank_lines = self.source.rejected = 0
+        self.branched_from = (original.source.source_id, original.source.offset)
+        self.take(self.source)
+
+    def take(self, source: Source) -> None:
+        """Be `source` from now on, and read on at its offset."""
+        self.mirror = self.saved = None
+        self.source = source
+        self.hold(os.dup(self.descriptor))
+        if self.format is not None and source.format == self.format.name:
+            self.parse_as(self.format)
+        else:
+            self.format = self.parser = None
+
+    def _go_on(self) -> Stretch:
+        if self._reader is None:
+            assert isinstance(self._content, Packed), "only a packed file is opened without its reader"
+            waiting = self._unpack(self._content)
+            if waiting is not None:
+                return waiting
+        assert self._reader is not None, "it was made just now"
+        return self._reader.read()
+
+    def _reflect(self) -> Stretch:
+        """Compare this file with the one that it seems to be a copy of, and read it only where it is none."""
+        assert self.mirror is not None, "the caller looked"
+        likeness = self.mirror.compare(self.content)
+        if likeness is Likeness.LONGER:
+            self.branch(self.mirror.original)
+        elif likeness is Likeness.OTHER:
+            self.unlike.add(self.mirror.original)
+            self.mirror = None
+        more = likeness not in (Likeness.COPY, Likeness.EMPTY)
+        return Stretch(size_bytes=self.content.size(), more=more)
+
+    def _unpack(self, content: Packed) -> Stretch | None:
+        """Get to the offset in a packed file. None once its reader is there, else what came of this turn."""
+        source = self.source
+        if self._resting_bytes == content.disk_size():
+            return Stretch(size_bytes=source.size_bytes)
+        self._resting_bytes = None
+        if not content.advance(source.offset, _UNPACK_BYTES):
+            return Stretch(size_bytes=content.size(), more=True)
+        if content.unpacked < source.offset:
+            return Stretch(size_bytes=content.unpacked, changed=content.is_whole)
+        tail = content.pread(source.tail_length, source.offset - source.tail_length)
+        if digest(tail) != source.tail_hash:
+            return Stretch(changed=True)
+        self._reader = LineReader(content, source.offset, self._max_line_bytes)
+        return None
 
     def save_parser(self) -> None:
         """Take the parser's state into the source: it belongs to the offset that was just reached."""
-        if self.parser is not None:
+        if self.parser is not None and not self.source.whole:
             self.source.parser_state = self.parser.state()
 
     def snapshot(self) -> Source:
@@ -159,8 +280,14 @@ class TailedFile:
         elif source.pending_since_ns is None:
             source.pending_since_ns = now_ns
 
-    def _advance(self, reader: LineReader, stretch: Stretch) -> None:
-        source = self.source
+    def _advance(self, stretch: Stretch) -> None:
+        self.at_end = not stretch.more
+        if self.mirror is not None:
+            self.saved = self.source  # nothing is known of it that were worth saving: it is found again
+            return
+        source, reader = self.source, self._reader
+        if reader is None:
+            return  # still on the way to the offset
         moved = reader.offset != source.offset
         now_ns = time.time_ns()
         if moved or stretch.size_bytes != source.size_bytes:
@@ -173,8 +300,8 @@ class TailedFile:
             source.tail_length, source.tail_hash = len(reader.tail), digest(reader.tail)
             source.lines += len(stretch.lines) + len(stretch.oversize)
             source.blank_lines += stretch.blank
-        self.at_end = not stretch.more
-        self.note_size(max(stretch.size_bytes, source.offset), now_ns)
+        known_bytes = self._content.unpacked if isinstance(self._content, Packed) else stretch.size_bytes
+        self.note_size(max(known_bytes, source.offset), now_ns)
 
     def facts(self) -> SourceFacts:
         return SourceFacts(self.source.source_id, self.source.path, self.source.agent)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from collectors.formats.base import Line
+from collectors.tail.content import Content
 from collectors.tail.lines import LineReader
 
 HEAD_LINES = 20
@@ -19,9 +18,9 @@ _COMPRESSED = {
 }
 
 
-def unreadable_as_text(descriptor: int) -> str | None:
+def unreadable_as_text(content: Content) -> str | None:
     """Why the file cannot be lines of UTF-8, or None."""
-    start = os.pread(descriptor, 512, 0)
+    start = content.pread(512, 0)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "it is UTF-16; convert it to UTF-8"
     for magic, name in _COMPRESSED.items():
@@ -32,9 +31,9 @@ def unreadable_as_text(descriptor: int) -> str | None:
     return None
 
 
-def head_lines(descriptor: int, max_line_bytes: int, *, with_unended: bool) -> tuple[list[bytes], bool]:
+def head_lines(content: Content, max_line_bytes: int, *, with_unended: bool) -> tuple[list[bytes], bool]:
     """Up to HEAD_LINES first lines that are not blank, and True where more of the file cannot change them."""
-    reader = LineReader(descriptor, 0, max_line_bytes)
+    reader = LineReader(content, 0, max_line_bytes)
     lines: list[Line] = []
     looked = 0
     more = True

@@ -10,9 +10,12 @@ import enum
 import hashlib
 import os
 import uuid
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from store.record.batch import Source
+
+if TYPE_CHECKING:
+    from collectors.tail.content import Content
 
 HEAD_BYTES = 4096
 TAIL_BYTES = 1024
@@ -43,12 +46,29 @@ def digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
-def verdict(descriptor: int, size_bytes: int, source: Source) -> Verdict:
-    """Compare the file with what `source` remembers. OSError where it cannot be read."""
-    if size_bytes < source.offset:
+def is_sound(source: Source) -> bool:
+    """False where a saved place cannot be one: the row was damaged, and the file is to be read anew."""
+    lengths = (source.offset, source.head_length, source.tail_length)
+    if not all(isinstance(length, int) for length in lengths) or not isinstance(source.parser_state, bytes):
+        return False
+    most = (source.offset, min(source.offset, HEAD_BYTES), min(source.offset, TAIL_BYTES))
+    return all(0 <= length <= limit for length, limit in zip(lengths, most, strict=True))
+
+
+def verdict(content: Content, source: Source) -> Verdict:
+    """Compare the file with what `source` remembers. OSError where it cannot be read.
+
+    Of a packed file only the head is compared: its reader compares the rest when it gets there.
+    """
+    if source.whole:
+        return Verdict.SAME  # each version of a document is read whole
+    if content.packed:
+        head = content.pread(source.head_length, 0)
+        return Verdict.SAME if digest(head) == source.head_hash else Verdict.OTHER
+    if content.size() < source.offset:
         return Verdict.SHORTER
-    head = os.pread(descriptor, source.head_length, 0)
-    tail = os.pread(descriptor, source.tail_length, source.offset - source.tail_length)
+    head = content.pread(source.head_length, 0)
+    tail = content.pread(source.tail_length, source.offset - source.tail_length)
     if (digest(head), digest(tail)) != (source.head_hash, source.tail_hash):
         return Verdict.OTHER
     return Verdict.SAME

@@ -7,10 +7,10 @@ A line past the limit is hashed as it goes by and handed on as an `Oversize`, ne
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, field
 
 from collectors.formats.base import Line
+from collectors.tail.content import Content
 from collectors.tail.identity import HEAD_BYTES, TAIL_BYTES
 
 MAX_LINE_BYTES = 1 << 20
@@ -54,33 +54,39 @@ class _LongLine:
 
 
 class LineReader:
-    """Reads from `descriptor`, which stays its owner's. `head` and `tail` are the bytes that tell the file again."""
+    """Reads `content`, which stays its owner's. `head` and `tail` are the bytes that tell the file again."""
 
-    def __init__(self, descriptor: int, offset: int = 0, max_line_bytes: int = MAX_LINE_BYTES) -> None:
-        self._descriptor = descriptor
+    def __init__(self, content: Content, offset: int = 0, max_line_bytes: int = MAX_LINE_BYTES) -> None:
+        self._content = content
         self._max_line_bytes = max_line_bytes
         self._nuls = 0  # NUL bytes after the offset that were skipped
         self._long: _LongLine | None = None
         self.offset = offset
-        self.head = os.pread(descriptor, min(offset, HEAD_BYTES), 0)
+        self.head = content.pread(min(offset, HEAD_BYTES), 0)
         self.tail = self._tail_at(offset)
 
     def read(self, max_lines: int = MAX_LINES) -> Stretch:
         """The next lines: at most `max_lines`, and about READ_BYTES or one line. OSError where reading fails."""
-        stretch = Stretch(size_bytes=os.fstat(self._descriptor).st_size)
+        stretch = Stretch(size_bytes=self._content.size())
         position = self._long.scanned if self._long else self.offset + self._nuls
         if stretch.size_bytes < position:
             stretch.changed = True
             return stretch
-        body = os.pread(self._descriptor, READ_BYTES, position)
+        body = self._content.pread(READ_BYTES, position)
         if self._long is None and len(body) == READ_BYTES and b"\n" not in body:
-            body = os.pread(self._descriptor, self._max_line_bytes + 2, position)
+            body = self._content.pread(self._max_line_bytes + 2, position)
+        if self._content.packed:
+            stretch.size_bytes = self._content.size()  # reading unpacked more of it
         # looked at after the read: whatever was cut before it is seen here
         if self._tail_at(self.offset) != self.tail:
             stretch.changed = True
             return stretch
         if self._long is not None:
             self._go_on(self._long, body, stretch)
+        elif body.startswith(b"\n") and not body.strip(b"\n"):
+            stretch.blank += len(body)
+            self._move(position + len(body), body if position == self.offset else b"")
+            stretch.more = self.offset < stretch.size_bytes
         elif body:
             self._split(body, position, max_lines, stretch)
         return stretch
@@ -94,7 +100,7 @@ class LineReader:
         start = self.offset + self._nuls
         if self._long is not None:
             return None
-        body = os.pread(self._descriptor, self._max_line_bytes + 1, start)
+        body = self._content.pread(self._max_line_bytes + 1, start)
         if not body or len(body) > self._max_line_bytes or b"\n" in body:
             return None
         offset, data = _trimmed(start, body)
@@ -161,11 +167,11 @@ class LineReader:
         else:
             self.tail = self._tail_at(offset)
             if len(self.head) < HEAD_BYTES:
-                self.head = os.pread(self._descriptor, min(offset, HEAD_BYTES), 0)
+                self.head = self._content.pread(min(offset, HEAD_BYTES), 0)
 
     def _tail_at(self, offset: int) -> bytes:
         length = min(offset, TAIL_BYTES)
-        return os.pread(self._descriptor, length, offset - length) if length else b""
+        return self._content.pread(length, offset - length) if length else b""
 
 
 def _trimmed(offset: int, raw: bytes) -> tuple[int, bytes]:

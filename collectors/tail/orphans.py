@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 
-from collectors.tail.identity import HEAD_BYTES, FileKey, Verdict, digest, key_of, verdict
+from collectors.tail.content import Content
+from collectors.tail.identity import HEAD_BYTES, FileKey, Verdict, digest, is_sound, key_of, verdict
 from store.record.batch import Source
 
 
@@ -15,15 +15,22 @@ class Orphans:
     def __init__(self, sources: Iterable[Source]) -> None:
         self._by_key: dict[FileKey, list[Source]] = {}
         self._by_head: dict[int, dict[bytes, list[Source]]] = {}
+        self._documents: dict[str, Source] = {}
+        self.unsound: list[Source] = []
         for source in sources:
-            self.add(source)
+            if is_sound(source):
+                self.add(source)
+            else:
+                self.unsound.append(source)
 
     def __contains__(self, key: FileKey) -> bool:
         return key in self._by_key
 
     def add(self, source: Source) -> None:
         self._by_key.setdefault(key_of(source), []).append(source)
-        if source.offset > 0:
+        if source.whole:
+            self._documents[source.path] = source
+        elif source.offset > 0:
             heads = self._by_head.setdefault(source.head_length, {})
             heads.setdefault(source.head_hash, []).append(source)
 
@@ -47,33 +54,39 @@ class Orphans:
         """The sources of this inode: those that are followed first, then the furthest."""
         return sorted(self._by_key.get(key, []), key=lambda s: (s.state == "finished", -s.offset))
 
+    def document_at(self, path: str) -> Source | None:
+        """The document that lay at `path`, an orphan no more: a new version of it often is a new file."""
+        source = self._documents.pop(path, None)
+        return source if source is not None and self.remove(source) else None
+
     def following(self) -> Iterable[Source]:
         return [source for own in self._by_key.values() for source in own if source.state == "following"]
 
-    def adopt(
-        self, descriptor: int, size_bytes: int, key: FileKey, replaced: Callable[[Source, Verdict], None]
-    ) -> Source | None:
+    def adopt(self, content: Content, key: FileKey, replaced: Callable[[Source, Verdict], None]) -> Source | None:
         """The source that the open file is, by inode, else by content; it is an orphan no more.
 
         `replaced` is called for each followed source whose inode this is and whose bytes are not there any more.
         """
         same: Source | None = None
         for source in self.at(key):
-            answer = verdict(descriptor, size_bytes, source)
+            if source.whole:
+                continue  # a document is known by its path
+            answer = verdict(content, source)
             if answer is Verdict.SAME and same is None:
                 same = source
             elif answer is not Verdict.SAME and source.state in ("following", "unreadable") and source.offset:
                 replaced(source, answer)
-        same = same or self._by_content(descriptor, size_bytes)
+        if same is None or not same.offset:
+            same = self._by_content(content) or same
         if same is not None:
             self.remove(same)
         return same
 
-    def _by_content(self, descriptor: int, size_bytes: int) -> Source | None:
-        start = os.pread(descriptor, HEAD_BYTES, 0)
+    def _by_content(self, content: Content) -> Source | None:
+        start = content.pread(HEAD_BYTES, 0)
         for length, heads in self._by_head.items():
             if heads and length <= len(start):
                 for source in heads.get(digest(start[:length]), ()):
-                    if verdict(descriptor, size_bytes, source) is Verdict.SAME:
+                    if verdict(content, source) is Verdict.SAME:
                         return source
         return None

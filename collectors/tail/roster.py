@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-import msgspec
-
+from collectors.tail.content import content_of, is_trouble
+from collectors.tail.copies import Kin, settle_copy
 from collectors.tail.file import NEVER, NotAFile, Seen, TailedFile, open_regular, regular
 from collectors.tail.identity import FileKey, Verdict, key_of, new_source, verdict
 from collectors.tail.lines import MAX_LINE_BYTES
+from collectors.tail.losses import Losses
+from collectors.tail.mirror import Mirror
 from collectors.tail.names import leads_to, open_limit, reason_of, shown
 from collectors.tail.orphans import Orphans
 from store.record.batch import Gap, Source
@@ -56,11 +58,14 @@ class Roster:
         self._files: dict[FileKey, TailedFile] = {}
         self._names: dict[str, TailedFile] = {}
         self._unnamed: set[TailedFile] = set()
+        self._kin = Kin()
+        self._doubtful: list[tuple[Source, Verdict]] = []
         self._problems: dict[str, str] = {}
         self._orphans = Orphans(sources)
         self._undeclared = True
-        self._gaps: list[Gap] = []
-        self._changed: dict[str, Source] = {}
+        self._losses = Losses(say, quiet_s)
+        for source in self._orphans.unsound:
+            self._losses.dropped(source)
 
     @property
     def files(self) -> list[TailedFile]:
@@ -84,6 +89,7 @@ class Roster:
         here = {path for path, _ in seen}
         gone = [file for file in self.files if file.path is not None and file.path not in here]
         to_read += [file for file in gone if not self._settle(file)]
+        self._judge_replaced()
         self._declare_lost()
         return to_read
 
@@ -110,7 +116,7 @@ class Roster:
         to_read = []
         for file in list(self._unnamed):
             quiet = file.at_end and not file.queued and time.monotonic() - file.used_s >= self._quiet_s
-            if file.is_open and os.fstat(file.descriptor).st_size != file.source.size_bytes:
+            if file.is_open and file.grew():
                 to_read.append(file)
             elif quiet or not file.is_open:
                 self._finish(file)
@@ -119,7 +125,7 @@ class Roster:
     def open(self, file: TailedFile) -> list[TailedFile]:
         """Make sure that the file is open and still what it was: `[file]`. Else what is to be read in its stead."""
         if file.is_open:
-            return [file]
+            return self._ready(file)
         if file.path is None:
             self._finish(file)
             return []
@@ -128,19 +134,40 @@ class Roster:
         except OSError as error:
             self.fail(file, error)
             return []
-        if FileKey.of(found) == file.key and verdict(descriptor, found.st_size, file.source) is Verdict.SAME:
-            file.hold(descriptor)
-            self._well(file)
-            self._limit_open(file)
-            return [file]
-        os.close(descriptor)
+        try:
+            same = FileKey.of(found) == file.key and verdict(content_of(descriptor), file.source) is Verdict.SAME
+            if same:
+                file.hold(os.dup(descriptor), same_inode=True)
+                self._well(file)
+                self._limit_open(file)
+                return self._ready(file)
+        except OSError as error:
+            self.fail(file, error)
+            return []
+        finally:
+            os.close(descriptor)
         path = file.path
         self._forget(file)
         self._orphans.add(file.source)
+        self._release_copies(file)
         to_read = self.sight(path)
         if file.source.state == "following" and self._orphans.holds(file.source):
             self._lost(file.source, "it was replaced", known_only=True)
         return to_read
+
+    def _ready(self, file: TailedFile) -> list[TailedFile]:
+        """An open file, before it is read: one that nothing was read of yet may be a copy of another."""
+        try:
+            if file.content.packed:
+                self._losses.watch_packed(file)
+            if not (file.source.offset or file.is_its_own or file.mirror) and file.content.pread(1, 0):
+                original = self._kin.original_of(file)
+                file.mirror = Mirror(original) if original is not None else None
+                file.is_its_own = original is None
+        except OSError as error:
+            self.fail(file, error)
+            return []
+        return [file]
 
     def fail(self, file: TailedFile, error: OSError) -> None:
         """Reading failed: say so once, and look again when the file changes or at the next whole look."""
@@ -155,28 +182,42 @@ class Roster:
         fresh = TailedFile.new(file.source.path, file.key, found, self._max_line_bytes)
         fresh.source.agent = file.source.agent
         fresh.path = file.path
-        fresh.hold(file.give_up_descriptor())
+        try:
+            fresh.hold(file.give_up_descriptor())
+        except OSError as error:
+            self.fail(fresh, error)
         names = set(file.names)
         self._forget(file)
         self._files[file.key] = fresh
         for name in names:
             self._name(name, fresh)
+        self._kin.add(fresh)
         if fresh.path is None:
             self._unnamed.add(fresh)
         self._orphans.add(file.source)
+        self._release_copies(file)
         to_read = self.sight_all(paths)
         if self._orphans.holds(file.source):
             self._lost(file.source, "it was truncated or written anew", known_only=True)
         return [*(one for one in to_read if one is not fresh), fresh]
 
+    @property
+    def has_losses(self) -> bool:
+        """True if `take_losses` has anything to hand over."""
+        self._losses.look_at_packed(final=False)
+        return self._losses.any
+
     def take_losses(self) -> tuple[list[Gap], list[Source]]:
         """Gaps, and sources that are not read any more, since the last call; they are to be written."""
-        gaps, self._gaps = self._gaps, []
-        changed, self._changed = self._changed, {}
-        return gaps, [msgspec.structs.replace(source) for source in changed.values()]
+        return self._losses.take()
 
-    def settle_all(self) -> None:
-        """The end is near: files without a name that were read to their end are finished."""
+    def settle_all(self, *, final: bool = False) -> None:
+        """The end is near: files without a name that were read to their end are finished.
+
+        `final`: nobody reads on, so a packed file that ends too early is cut off, not still being written.
+        """
+        if final:
+            self._losses.look_at_packed(final=True)
         for file in list(self._unnamed):
             if file.at_end and not file.queued:
                 self._finish(file)
@@ -212,8 +253,11 @@ class Roster:
         key, seen = FileKey.of(found), Seen.of(found)
         to_read: list[TailedFile] = []
         before = self._names.get(path)
-        if before is not None and before.key != key and not self._settle(before):
-            to_read.append(before)
+        if before is not None and before.key != key:
+            if before.source.whole:
+                self._give_up(before)
+            elif not self._settle(before):
+                to_read.append(before)
         file = self._files.get(key)
         if file is None:
             file = self._bind(path)
@@ -228,6 +272,12 @@ class Roster:
             file.seen = seen
             to_read.append(file)
         return to_read
+
+    def _give_up(self, file: TailedFile) -> None:
+        """A document was written anew as another file: its source goes on with that one."""
+        self._forget(file)
+        file.close()
+        self._orphans.add(file.source)
 
     def _settle(self, file: TailedFile) -> bool:
         """Find a name that still leads to the file; False if none does, and it is now read through its handle."""
@@ -253,7 +303,8 @@ class Roster:
         file.path = path
         file.source.path = path
         self._unnamed.discard(file)
-        self._changed[file.source.source_id] = file.source
+        if file.mirror is None:
+            self._losses.changed(file.source)
 
     def _bind(self, path: str) -> TailedFile | None:
         """Open `path` and find the source that it is, or make one."""
@@ -265,14 +316,23 @@ class Roster:
                 self._bind_unreadable(path, error)
             return None
         key = FileKey.of(found)
-        source = self._orphans.adopt(descriptor, found.st_size, key, self._replaced)
-        if source is None:
-            source = new_source(path, key, found.st_size)
-        source.path, source.device, source.inode = path, key.device, key.inode
-        source.agent = self._agent_of(path) or source.agent
-        file = TailedFile(source, path, key, Seen.of(found), self._max_line_bytes)
-        file.hold(descriptor)
+        try:
+            source = self._orphans.adopt(content_of(descriptor), key, self._replaced)
+            source = source or self._orphans.document_at(path)
+            same_inode = source is not None and key_of(source) == key
+            source = source or new_source(path, key, found.st_size)
+            source.path, source.device, source.inode = path, key.device, key.inode
+            source.agent = self._agent_of(path) or source.agent
+            file = TailedFile(source, path, key, Seen.of(found), self._max_line_bytes)
+            file.hold(os.dup(descriptor), same_inode=same_inode)
+        except OSError as error:
+            self._problem(path, error)
+            self._bind_unreadable(path, error)
+            return None
+        finally:
+            os.close(descriptor)
         self._files[key] = file
+        self._kin.add(file)
         self._name(path, file)
         self._name(os.path.realpath(path), file)
         self._problems.pop(path, None)
@@ -293,21 +353,41 @@ class Roster:
 
     def _unreadable(self, source: Source, error: OSError) -> None:
         source.state, source.message = "unreadable", reason_of(error)
-        self._changed[source.source_id] = source
+        self._losses.changed(source)
 
     def _well(self, file: TailedFile) -> None:
-        if file.source.state != "following":
+        if file.source.state != "following" and not is_trouble(file.source.message):
             file.source.state, file.source.message = "following", None
-            self._changed[file.source.source_id] = file.source
+            self._losses.changed(file.source)
 
     def _replaced(self, source: Source, why: Verdict) -> None:
-        """The file of `source` is another one now, and was not watched when that happened."""
-        if not (self._selection.accepts(source.path) or self._selection.is_family(source.path)):
-            return  # not ours to judge: it is said when its own path is collected
-        reason = "it was truncated" if why is Verdict.SHORTER else "it was replaced or written anew"
-        if self._undeclared:
-            reason += " while nobody collected"
-        self._lost(source, reason, known_only=not self._undeclared)
+        """The file of `source` is another one now, and was not watched when that happened; its copy may be found."""
+        self._doubtful.append((source, why))
+
+    def _judge_replaced(self) -> None:
+        """After a look at everything: say of which replaced sources no copy was found."""
+        doubtful, self._doubtful = self._doubtful, []
+        for source, why in doubtful:
+            ours = self._selection.accepts(source.path) or self._selection.is_family(source.path)
+            if not ours or not self._orphans.holds(source):
+                continue  # where it is not ours to judge, it is said when its own path is collected
+            reason = "it was truncated" if why is Verdict.SHORTER else "it was replaced or written anew"
+            if self._undeclared:
+                reason += " while nobody collected"
+            self._lost(source, reason, known_only=not self._undeclared)
+
+    def _release_copies(self, original: TailedFile) -> None:
+        """A followed file is no more what it was: its copies are found again, and may go on where it was read up to."""
+        for copy in self._kin.copies_of(original):
+            try:
+                settled = settle_copy(copy, original.source)
+            except OSError:
+                settled = False  # it is said when it is opened again
+            if settled:
+                self._losses.changed(copy.source)
+            else:
+                self._forget(copy)
+                copy.close()
 
     def _declare_lost(self) -> None:
         """After the first look: a source in our part of the disk that no file was found for."""
@@ -316,36 +396,44 @@ class Roster:
         self._undeclared = False
         for source in list(self._orphans.following()):
             if self._selection.accepts(source.path) or self._selection.is_family(source.path):
+                # one that was empty cannot be told by its bytes; a new file of its name is read from its start
+                known_only = not source.size_bytes and self._kin.has_new(source.path)
                 self._lost(
-                    source, "it was rotated away or deleted while nobody collected", known_only=False, state="missing"
+                    source,
+                    "it was rotated away or deleted while nobody collected",
+                    known_only=known_only,
+                    state="missing",
                 )
 
     def _lost(self, source: Source, why: str, *, known_only: bool, state: str = "finished") -> None:
-        """Say that a source ends here, and count what of it was not read, or that nobody knows."""
-        unread = max(0, source.size_bytes - source.offset)
-        reason = f"{why}; read up to byte {source.offset:,}"
-        if unread or not known_only:
-            self._gaps.append(Gap(path=source.path, at_ns=time.time_ns(), lost_bytes=unread or None, reason=reason))
-        self._say(f"{shown(source.path)}: {reason}" + (f", {unread:,} bytes are lost" if unread else ""))
-        source.state, source.message = state, reason
-        source.pending_bytes, source.pending_since_ns = 0, None
-        self._changed[source.source_id] = source
+        """Say that a source ends here; nothing is lost where a copy of it is read on, nor of a whole document."""
+        place = (source.source_id, source.offset)
+        if any(file.branched_from == place for file in self._files.values()):
+            self._losses.ended(source, f"{why}, and its copy is read on", known_only=True, state=state, all_read=True)
+        else:
+            known_only = known_only or source.whole
+            self._losses.ended(source, why, known_only=known_only, state=state, all_read=source.whole)
 
     def _finish(self, file: TailedFile) -> None:
         """A file without a name was read to its end and is quiet: close it."""
         source = file.source
         self._forget(file)
         file.close()
+        if file.mirror is not None:
+            return  # a copy that went away: its lines are those of the original
         unread = max(0, source.size_bytes - source.offset)
         if unread and source.format is not None:
             self._lost(source, "it was deleted or rotated away with an unfinished last line", known_only=True)
         else:
             source.message = "it was deleted or rotated away, and read to its end"
         source.state = "finished"
-        self._changed[source.source_id] = source
+        self._losses.changed(source)
         self._orphans.add(source)
+        self._release_copies(file)
 
     def _forget(self, file: TailedFile) -> None:
+        self._kin.discard(file)
+        self._losses.forget(file)
         if self._files.get(file.key) is file:
             del self._files[file.key]
         for name in list(file.names):

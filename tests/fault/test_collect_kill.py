@@ -14,6 +14,9 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
+import pytest
+
+from collectors.workers import usable_cores
 from store.folder import StoreFolder
 from store.liveness import collector_heartbeat
 from tests.fault.feeding import append, gaps, line, lines, rejects, stored, until
@@ -44,7 +47,7 @@ def collecting(folder: StoreFolder, *paths: Path) -> Iterator[subprocess.Popen[b
                 process.kill()
 
 
-def test_killed_in_mid_file_again_and_again(folder: StoreFolder, tmp_path: Path) -> None:
+def test_d1_killed_in_mid_file_again_and_again(folder: StoreFolder, tmp_path: Path) -> None:
     log = tmp_path / "a.jsonl"
     total = 60_000
     whole = lines(0, total)
@@ -64,7 +67,7 @@ def test_killed_in_mid_file_again_and_again(folder: StoreFolder, tmp_path: Path)
         assert connection.execute("SELECT sum(lines), sum(rejected) FROM source").fetchone() == (total, 0)
 
 
-def test_random_kills_under_a_writer_that_rotates(folder: StoreFolder, tmp_path: Path) -> None:
+def test_d1_random_kills_under_a_writer_that_rotates(folder: StoreFolder, tmp_path: Path) -> None:
     choice = random.Random(20_261_121)
     logs = tmp_path / "logs"
     logs.mkdir()
@@ -97,6 +100,32 @@ def test_random_kills_under_a_writer_that_rotates(folder: StoreFolder, tmp_path:
     assert gaps(folder) == []
 
 
+def _children(process: subprocess.Popen[bytes]) -> list[int]:
+    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+
+
+def test_d1_the_workers_of_a_killed_collector_end_with_it(folder: StoreFolder, tmp_path: Path) -> None:
+    if usable_cores() < 2 or not Path("/proc/self/task").exists():
+        pytest.skip("workers help from two cores on, and their process ids are read from /proc")
+    log = tmp_path / "a.jsonl"
+    append(log, lines(0, 150_000))
+    with collecting(folder, log) as process:
+        until(lambda: bool(_children(process)), "workers help")
+        workers = _children(process)
+        process.kill()
+        process.wait()
+    until(lambda: not any(_runs(pid) for pid in workers), "the workers to end")
+
+
+def _runs(pid: int) -> bool:
+    """True while it is a process that is more than a line in its parent's book."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
 def test_d18_sigterm_in_the_middle_of_much_ends_within_two_seconds(folder: StoreFolder, tmp_path: Path) -> None:
     log = tmp_path / "a.jsonl"
     append(log, lines(0, 150_000))
@@ -111,7 +140,7 @@ def test_d18_sigterm_in_the_middle_of_much_ends_within_two_seconds(folder: Store
     assert partial == set(range(len(partial)))
 
 
-def test_a_second_process_is_refused_and_the_first_goes_on(folder: StoreFolder, tmp_path: Path) -> None:
+def test_t35_a_second_process_is_refused_and_the_first_goes_on(folder: StoreFolder, tmp_path: Path) -> None:
     log = tmp_path / "a.jsonl"
     append(log, line(0))
     with collecting(folder, log):

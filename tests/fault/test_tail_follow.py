@@ -257,7 +257,7 @@ def test_the_heart_beats_while_idle_and_stops_with_the_collector(folder: StoreFo
     assert not collector_heartbeat(folder).alive
 
 
-def test_a_store_that_is_locked_for_a_while_is_tried_again(
+def test_d6_a_store_that_is_locked_for_a_while_is_tried_again(
     folder: StoreFolder, logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sqlite3

@@ -61,7 +61,7 @@ def test_t3_a_partial_line_over_a_restart_is_one_row(folder: StoreFolder, logs: 
     assert rejects(folder) == []
 
 
-def test_a_last_line_without_newline_is_read_once_and_counted_once(folder: StoreFolder, logs: Path) -> None:
+def test_t2_a_last_line_without_newline_is_read_once_and_counted_once(folder: StoreFolder, logs: Path) -> None:
     log = logs / "a.jsonl"
     append(log, lines(0, 5) + line(5).rstrip(b"\n"))
     first = once(folder, log)
@@ -114,7 +114,7 @@ def test_t7_a_long_line_is_set_aside_and_the_next_is_read(folder: StoreFolder, l
     assert len(rejects(folder)) == 1
 
 
-def test_bad_lines_are_rejected_with_their_place_and_redacted(folder: StoreFolder, logs: Path) -> None:
+def test_t41_bad_lines_are_rejected_with_their_place_and_redacted(folder: StoreFolder, logs: Path) -> None:
     secret = "sk-ant-api03-" + "A1b2C3d4" * 11
     bad = b'{"session_id": "s1", "note": "jo\\u0040example.org", "key": "' + secret.encode() + b'", oops\n'
     append(logs / "a.jsonl", line(0) + bad + line(1) + b"\xff\xfe torn\n" + line(2))
@@ -333,7 +333,7 @@ def test_a_named_format_is_taken_at_its_word(folder: StoreFolder, logs: Path) ->
         Collector(folder, [Declared(logs, "nonsense")])
 
 
-def test_a_second_collector_is_refused_in_one_line(folder: StoreFolder, logs: Path) -> None:
+def test_t35_a_second_collector_is_refused_in_one_line(folder: StoreFolder, logs: Path) -> None:
     append(logs / "a.log", lines(0, 2))
     with CollectorLock(folder), pytest.raises(StoreError, match="another collector") as refused:
         once(folder, logs)
@@ -351,7 +351,7 @@ def test_names_that_are_no_text_or_hold_escapes_are_read_and_shown_inert(folder:
     assert once(folder, logs).lines == 0
 
 
-def test_many_more_files_than_may_be_open(folder: StoreFolder, logs: Path) -> None:
+def test_t32_many_more_files_than_may_be_open(folder: StoreFolder, logs: Path) -> None:
     for number in range(600):
         (logs / f"{number}.jsonl").write_bytes(line(number))
     assert once(folder, logs).spans == 600

@@ -25,7 +25,7 @@ from collectors.tail.names import shown
 from collectors.tail.watch import Watch
 from store.folder import StoreError, StoreFolder
 from store.liveness import CollectorLock, collector_heartbeat
-from store.record.batch import Batch, Written
+from store.record.batch import Batch, Finding, Written
 from store.record.span import Span
 from store.record.tools import ToolMap
 from store.telemetry.reader import Reader
@@ -37,6 +37,7 @@ class Poisoned:
 
     name = "andon"
     namespace = "session"
+    whole = False
 
     def __init__(self) -> None:
         found = by_name("andon")
@@ -254,10 +255,10 @@ def test_a_record_that_breaks_the_enricher_is_a_reject_and_the_rest_is_written(
     log.write_bytes(b"".join(line(number) for number in range(3)))
     enrich = Enricher.spans
 
-    def breaks(self: Enricher, spans: list[Span]) -> None:
+    def breaks(self: Enricher, spans: list[Span]) -> list[Finding]:
         if any(span.span_id == "n1" for span in spans):
             raise ZeroDivisionError
-        enrich(self, spans)
+        return enrich(self, spans)
 
     monkeypatch.setattr(Enricher, "spans", breaks)
     summary = Collector(folder, [log]).run_once()

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.formats.base import Line
+from collectors.tail.content import Plain
 from collectors.tail.lines import READ_BYTES, LineReader, Oversize, Stretch
 
 
@@ -44,7 +45,7 @@ def test_a_partial_line_is_kept_back_until_its_newline(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"one\ntw")
     with opened(path) as descriptor:
-        reader = LineReader(descriptor)
+        reader = LineReader(Plain(descriptor))
         assert drain(reader)[0] == [Line(0, b"one")]
         assert reader.offset == 4
         with path.open("ab") as file:
@@ -62,7 +63,7 @@ def test_crlf_blank_lines_and_spaces(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"\n \r\none\r\n\r\ntwo  \n\t\n")
     with opened(path) as descriptor:
-        reader = LineReader(descriptor)
+        reader = LineReader(Plain(descriptor))
         found, _, stretches = drain(reader)
         assert found == [Line(4, b"one"), Line(11, b"two  ")]
         assert sum(stretch.blank for stretch in stretches) == 4
@@ -75,7 +76,7 @@ def test_a_line_over_a_read_boundary_is_whole_and_keeps_its_utf8(tmp_path: Path)
     long_line = ("é€😀" * (READ_BYTES // 9 + 10)).encode()
     path.write_bytes(b"x" * (READ_BYTES - 1) + b"\n" + long_line + b"\n" + "é\n".encode() * READ_BYTES)
     with opened(path) as descriptor:
-        found, long, _ = drain(LineReader(descriptor))
+        found, long, _ = drain(LineReader(Plain(descriptor)))
     assert not long
     assert found[1].data == long_line
     assert {one.data for one in found[2:]} == {"é".encode()}
@@ -86,7 +87,7 @@ def test_a_byte_order_mark_is_taken_off_the_first_line_only(tmp_path: Path) -> N
     path = tmp_path / "a"
     path.write_bytes(b"\xef\xbb\xbf{}\n\xef\xbb\xbf{}\n")
     with opened(path) as descriptor:
-        assert drain(LineReader(descriptor))[0] == [Line(3, b"{}"), Line(6, b"\xef\xbb\xbf{}")]
+        assert drain(LineReader(Plain(descriptor)))[0] == [Line(3, b"{}"), Line(6, b"\xef\xbb\xbf{}")]
 
 
 @pytest.mark.parametrize("nuls", [1, 1000, 3 * READ_BYTES + 7])
@@ -94,7 +95,7 @@ def test_nul_bytes_before_a_line_are_skipped_and_counted(tmp_path: Path, nuls: i
     path = tmp_path / "a"
     path.write_bytes(b"\0" * nuls + b"one\ntwo\n")
     with opened(path) as descriptor:
-        reader = LineReader(descriptor, max_line_bytes=1000)
+        reader = LineReader(Plain(descriptor), max_line_bytes=1000)
         found, long, stretches = drain(reader)
         assert (found, long) == ([Line(nuls, b"one"), Line(nuls + 4, b"two")], [])
         assert sum(stretch.nul_bytes for stretch in stretches) == nuls
@@ -108,7 +109,7 @@ def test_a_line_past_the_limit_is_hashed_not_held(tmp_path: Path, limit: int, ex
     big = b"x" * (limit + extra)
     path.write_bytes(b"one\n" + big + b"\n" + b"y" * limit + b"\ntwo\n")
     with opened(path) as descriptor:
-        reader = LineReader(descriptor, max_line_bytes=limit)
+        reader = LineReader(Plain(descriptor), max_line_bytes=limit)
         tracemalloc.start()
         found, long, _ = drain(reader)
         peak = tracemalloc.get_traced_memory()[1]
@@ -124,7 +125,7 @@ def test_a_file_without_any_newline_stays_at_its_start(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x" * 3_000_000)
     with opened(path) as descriptor:
-        reader = LineReader(descriptor, max_line_bytes=1000)
+        reader = LineReader(Plain(descriptor), max_line_bytes=1000)
         assert drain(reader)[:2] == ([], [])
         assert reader.offset == 0
         with path.open("ab") as file:
@@ -139,7 +140,7 @@ def test_a_file_that_was_cut_or_written_anew_is_noticed(tmp_path: Path, after: b
     path = tmp_path / "a"
     path.write_bytes(b"one\ntwo\n")
     with opened(path) as descriptor:
-        reader = LineReader(descriptor)
+        reader = LineReader(Plain(descriptor))
         drain(reader)
         path.write_bytes(after)
         assert reader.read().changed
@@ -159,7 +160,7 @@ def test_any_way_of_writing_the_same_bytes_gives_the_same_lines(
     path.touch()
     found: list[Line] = []
     with opened(path) as descriptor:
-        reader = LineReader(descriptor, max_line_bytes=25)
+        reader = LineReader(Plain(descriptor), max_line_bytes=25)
         at = 0
         for cut in sorted({*(min(cut, len(data)) for cut in cuts), len(data)}):
             with path.open("ab") as file:
