@@ -3,8 +3,9 @@ PYTHON ?= python3
 UV_VERSION = 0.13.8
 BIN = .venv/bin
 WORKERS ?= 2
+SOAK_SECONDS ?= 600
 
-.PHONY: help run test check format lint types imports bench lock wheels clean
+.PHONY: help run test soak check format lint types imports bench lock wheels clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -24,6 +25,10 @@ run: .venv/.ready
 test: .venv/.ready
 	$(BIN)/python -m pytest -n $(WORKERS)
 
+## make soak   ten minutes of kills, faults and random sequences (SOAK_SECONDS); prints what was done
+soak: .venv/.ready
+	$(BIN)/python -m tests.fault.soak --seconds $(SOAK_SECONDS)
+
 ## make check  format, lint, strict types, import contracts, tests
 check: format lint types imports test
 
@@ -38,7 +43,7 @@ imports: .venv/.ready
 
 ## make bench  the figures of bench/
 bench: .venv/.ready
-	for file in bench/ingest.py bench/startup.py bench/visible.py; do PYTHONPATH=. $(BIN)/python $$file || exit 1; done
+	for file in bench/ingest.py bench/startup.py bench/visible.py bench/idle.py; do PYTHONPATH=. $(BIN)/python $$file || exit 1; done
 
 ## make lock   resolve the dependencies anew
 lock: .venv/.ready

@@ -6,7 +6,9 @@ each opens what it needs and closes it again, so that no console keeps another o
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from console.context import Context
 from console.questions import Answers, Missing
@@ -25,8 +27,13 @@ from store.folder import StoreError
 from store.liveness import Heartbeat, collector_heartbeat
 from store.record.scope import Scope
 from store.record.tools import ToolMap
+from store.telemetry.views import SessionFilter
+
+if TYPE_CHECKING:
+    from collectors.enrich import Enricher
 
 DEFAULT_RUNBOOK = "runaway-loop"
+_TYPED = ("agent", "user", "tenant", "tool", "text")
 
 
 class Actions:
@@ -35,6 +42,7 @@ class Actions:
     def __init__(self, context: Context) -> None:
         self.context = context
         self._playbooks: dict[str, Playbook] | None = None
+        self._redacts: Enricher | None = None
 
     def heartbeat(self) -> Heartbeat:
         """Whether anybody collects, now."""
@@ -168,11 +176,26 @@ class Actions:
 
     def redact(self, text: str) -> str:
         """What an operator typed, as a bundle may carry it; as it is where nothing was ever collected here."""
-        if not self.context.store.redact_key.exists():
-            return text
-        from collectors.enrich import Enricher
+        enricher = self._enricher()
+        return text if enricher is None else enricher.text(text)
 
-        return Enricher(self.context.store, ToolMap()).text(text)
+    def stored_filter(self, wanted: SessionFilter) -> SessionFilter:
+        """A filter whose values were typed raw, as the store has them."""
+        typed = {name: value for name in _TYPED if (value := getattr(wanted, name)) is not None}
+        enricher = self._enricher() if typed or wanted.session is not None else None
+        if enricher is None:
+            return wanted
+        stored = {name: enricher.token_of(value) for name, value in typed.items()}
+        session = None if wanted.session is None else enricher.id_of(wanted.session)
+        return dataclasses.replace(wanted, session=session, **stored)  # type: ignore[arg-type]  # all text
+
+    def _enricher(self) -> Enricher | None:
+        """Made once; None while nothing was ever collected here."""
+        if self._redacts is None and self.context.store.redact_key.exists():
+            from collectors.enrich import Enricher
+
+            self._redacts = Enricher(self.context.store, ToolMap(), self.context.rules)
+        return self._redacts
 
     def _has_control(self) -> bool:
         try:

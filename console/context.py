@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from store.folder import StoreFolder
 from store.registry.model import Registry
+
+if TYPE_CHECKING:
+    from collectors.enrich.rules import RuleRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,4 +27,5 @@ class Context:
     environment: str = ""
     banner: tuple[str, ...] = ()
     ascii_only: bool = False
+    rules: tuple[RuleRow, ...] = ()  # the user's rules of redaction, for what is typed raw
     collector_note: str | None = None  # what becomes of the collector when the console is left

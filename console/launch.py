@@ -6,6 +6,8 @@ import os
 
 from console.context import Context
 
+READ_LIMIT_S = 2.0  # a question that takes longer is given up: a reader at work keeps the writer's log growing
+
 
 def run_console(context: Context, *, for_s: float | None = None) -> int:
     """Run until the operator leaves, a signal ends it, or `for_s` seconds are over; 0, or 1 where it failed."""
@@ -17,6 +19,6 @@ def run_console(context: Context, *, for_s: float | None = None) -> int:
     from console.app import AndonApp
     from store.telemetry.reader import Reader
 
-    app = AndonApp(context, open_reader=lambda: Reader(context.store), for_s=for_s)
+    app = AndonApp(context, open_reader=lambda: Reader(context.store, limit_s=READ_LIMIT_S), for_s=for_s)
     app.run(mouse=not remote)
     return app.return_code or 0

@@ -117,7 +117,7 @@ class AskSessions:
     wanted: SessionFilter
 
     def ask(self, asked: Asked) -> tuple[SessionRow, ...]:
-        return asked.reader.sessions(self.wanted, asked.as_of_ns)
+        return asked.reader.sessions(asked.actions.stored_filter(self.wanted), asked.as_of_ns)
 
 
 @dataclass(frozen=True, slots=True)

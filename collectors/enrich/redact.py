@@ -1,27 +1,30 @@
-"""Redaction: secrets and e-mail addresses become keyed tokens before anything is written.
+"""Redaction: secrets and personal data become keyed tokens before anything is written.
 
-A batch's text fields are joined and scanned as UTF-8 bytes by one RE2 alternation, which is linear in the
-text whatever it says. JSON inside text is opened and scanned again, and escapes that could hide something
-(`\\u0040`, `\\/`) are undone for the scan. A replacement is `<class:12 hex>`, an HMAC under the store's
-`redact.key`: the same value is the same token everywhere in one store, and means nothing in another.
+A batch's text fields are joined and scanned as UTF-8 bytes by one RE2 alternation, which is linear in the text
+whatever it says. JSON inside text is opened and its strings are scanned by themselves; what escapes, entities, colour
+codes and the like hide is looked for in the plain text that they stand for (hidden.py); base64 is decoded; text that
+one message has in several blocks is looked at over the seams (seams.py). A replacement is `<class:12 hex>`, an HMAC
+under the store's `redact.key`: the same value is the same token everywhere in one store, and means nothing in another.
 
-Not covered, on purpose: namespace and the ids of span, session, run, parent and retried span, and the guard's
-instance. They join records to each other, to a guard's file and to a switch; a stop of a session must name it
-as the agent knows it. A secret that is cut into pieces over several fields, or encoded (base64), is not found.
+Ids are scanned as well, by the rules that are for ids: the token is keyed, so they still join records to each other.
+Only the guard's instance stays as it is: it names a file in the switch folder, and a stop is proven by it.
 """
 
 from __future__ import annotations
 
+import binascii
 import hmac
-import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from collectors.enrich.rules import SECRET_NAME, TOKEN, compile_rules, may_be_secret
+from collectors.enrich.hidden import Plain, hiding, peel
+from collectors.enrich.rules import BASE64, SECRET_NAME, Compiled, Rule, RuleRow, compile_rules
+from collectors.enrich.seams import Seams
+from collectors.enrich.validators import AROUND, TOKEN, Match, may_be_secret
 from store.record.span import Span
 
 FIELDS = (
@@ -52,83 +55,173 @@ FIELDS = (
 )
 """Every field of a span that is text of the log, but its ids. Its parts are covered as well."""
 
+IDS = ("namespace", "span_id", "session", "run_id", "parent_id", "retry_of")
+"""What joins records: scanned by the rules that are for ids."""
+
 _SEPARATOR = b"\x1e"
 _CHUNK_BYTES = 4 * 1024 * 1024
 _DEEPEST_TREE = 100
 _DEEPEST = 4  # JSON in JSON in JSON in JSON
+_LAYERS = 3
 _LONGEST_REFUSED = 256
-_HIDES = ("\\u00", "\\/", '\\"')
-_ESCAPED = re.compile(r"\\+u00([2-7][0-9a-fA-F])|\\+/")
+_BEYOND = 1024  # how far a value that starts in a run of base64 may go on after it
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
+Piece = tuple[int, int, bytes]  # start, end, replacement
+
+
+class Change(NamedTuple):
+    """A text of a span that was changed; `part` is the name of the field or payload part."""
+
+    span: Span
+    part: str
+    before: str
+    after: str
+
 
 class Redactor:
-    """Scans text under one key. Rules are compiled once."""
+    """Scans text under one key. `added`: the user's rules, which go before our own. Rules are compiled once."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, added: tuple[RuleRow, ...] = ()) -> None:
         self._key = key
-        self._pattern, self._rules = compile_rules()
+        self._for_text = compile_rules(added)
+        self._for_ids = compile_rules(added, for_ids=True)
 
     def text(self, text: str) -> str:
         """One text, redacted."""
-        return self._all([text])[0]
+        return self._all([text], self._for_text)[0]
 
-    def spans(self, spans: Iterable[Span]) -> None:
-        """Redact a batch of spans in place, in one scan a level of nesting."""
+    def id(self, text: str) -> str:
+        """One id, path or other name, redacted by the rules that are for ids."""
+        return self._all([text], self._for_ids)[0]
+
+    def spans(self, spans: Sequence[Span]) -> list[Change]:
+        """Redact a batch of spans in place, in one scan a level of nesting, and say what was changed."""
+        changes = [Change(*one) for one in self._over_seams(spans)]
         texts: dict[str, str] = {}
-        spans = list(spans)
+        ids: dict[str, str] = {}
         for span in spans:
             for name in FIELDS:
                 value = getattr(span, name)
                 if value:
                     texts[value] = value
-            texts.update((value, value) for value in span.parts.values())
-        before = list(texts)
-        changed = {old: new for old, new in zip(before, self._all(before), strict=True) if old != new}
-        if not changed:
-            return
-        for span in spans:
-            for name in FIELDS:
+            for name in IDS:
                 value = getattr(span, name)
-                if value and value in changed:
-                    setattr(span, name, changed[value])
-            for name, value in span.parts.items():
-                if value in changed:
-                    span.parts[name] = changed[value]
+                if value:
+                    ids[value] = value
+            texts.update((value, value) for value in span.parts.values())
+        changed = self._changed(texts, self._for_text)
+        changed_ids = self._changed(ids, self._for_ids)
+        if changed or changed_ids:
+            for span in spans:
+                changes += _replace(span, changed, changed_ids)
+        return changes
 
-    def _all(self, texts: list[str], depth: int = 0) -> list[str]:
-        out = self._scan(texts)
-        if depth >= _DEEPEST:
-            return out
-        hiding = [index for index, text in enumerate(out) if any(one in text for one in _HIDES)]
-        if hiding:
-            self._open(out, hiding, depth)
-            self._undo_escapes(out, hiding)
-        return out
+    def _changed(self, texts: dict[str, str], compiled: Compiled) -> dict[str, str]:
+        before = list(texts)
+        return {old: new for old, new in zip(before, self._all(before, compiled), strict=True) if old != new}
 
-    def _open(self, out: list[str], hiding: list[int], depth: int) -> None:
-        """Decode those texts that are JSON, redact what is in them, and encode anew those that changed."""
+    def _over_seams(self, spans: Sequence[Span]) -> list[tuple[Span, str, str, str]]:
+        """Replace what begins in one block of a message and ends in a later one."""
+        seams = Seams(spans)
+        if not seams.windows:
+            return []
+        for number, pieces in self._find([window.data for window in seams.windows], self._for_text, 0).items():
+            for piece in pieces:
+                seams.note(number, *piece)
+        return seams.replace()
+
+    def _all(self, texts: list[str], compiled: Compiled, depth: int = 0) -> list[str]:
+        """Each text, redacted: first what is inside it, then what it hides, then as it stands."""
+        out: list[str] = []
+        chunk: list[bytes] = []
+        size = 0
+        texts = list(texts)
+        for index, text in enumerate(texts):
+            try:
+                data = text.encode()
+            except UnicodeEncodeError:  # a lone surrogate, which no store could take
+                data = text.encode("utf-8", "replace")
+                texts[index] = data.decode()
+            chunk.append(data)
+            size += len(data)
+            if size >= _CHUNK_BYTES:
+                out += self._chunk(chunk, texts[len(out) : len(out) + len(chunk)], compiled, depth)
+                chunk, size = [], 0
+        return out + self._chunk(chunk, texts[len(out) :], compiled, depth)
+
+    def _chunk(self, chunk: list[bytes], texts: list[str], compiled: Compiled, depth: int) -> list[str]:
+        before = list(chunk)
+        self._look_inside(chunk, compiled, depth)
+        for at, pieces in self._find(chunk, compiled, depth).items():
+            chunk[at] = _with(chunk[at], pieces)
+        return [
+            text if new is old else new.decode("utf-8", "replace")
+            for text, old, new in zip(texts, before, chunk, strict=True)
+        ]
+
+    # --- what a text hides
+
+    def _look_inside(self, chunk: list[bytes], compiled: Compiled, depth: int) -> None:
+        """Replace in the chunk what is found in opened JSON and under escapes."""
+        hidden = hiding(_SEPARATOR.join(chunk), _starts(chunk))
+        if not hidden:
+            return
+        opened = self._open(chunk, hidden, compiled, depth) if depth < _DEEPEST else set()
+        closed = [at for at in hidden if at not in opened]
+        for layers in range(1, _LAYERS + 1):
+            closed = self._under_layers(chunk, closed, layers, compiled, depth)
+
+    def _under_layers(
+        self, chunk: list[bytes], hidden: list[int], layers: int, compiled: Compiled, depth: int
+    ) -> list[int]:
+        """Look at those texts with so many layers off; returns those that have a further one."""
+        peeled: list[tuple[int, list[Plain]]] = []
+        for at in hidden:
+            stack: list[Plain] = []
+            while len(stack) < layers and (plain := peel(stack[-1].data if stack else chunk[at])) is not None:
+                stack.append(plain)
+            if len(stack) == layers:
+                peeled.append((at, stack))
+        found = self._find([stack[-1].data for _, stack in peeled], compiled, depth) if peeled else {}
+        for number, pieces in found.items():
+            at, stack = peeled[number]
+            own: list[Piece] = []
+            for start, end, token in pieces:
+                for plain in reversed(stack):
+                    start, end = plain.back(start, end)
+                own.append((start, end, token))
+            chunk[at] = _with(chunk[at], own)
+        inner = [stack[-1].data for _, stack in peeled]
+        return [peeled[number][0] for number in hiding(_SEPARATOR.join(inner), _starts(inner))] if inner else []
+
+    def _open(self, chunk: list[bytes], hidden: list[int], compiled: Compiled, depth: int) -> set[int]:
+        """Decode those texts that are JSON, redact what is in them, and encode anew those that changed.
+
+        Returns which were opened.
+        """
         trees: list[tuple[int, Any]] = []
         inner: dict[str, str] = {}
-        for index in hiding:
-            text = out[index].strip()
-            if text[:1] not in ("{", "[", '"'):
+        for at in hidden:
+            if chunk[at].lstrip()[:1] not in (b"{", b"[", b'"'):
                 continue
             try:
-                tree = _decode(text.encode("utf-8", "replace"))
+                tree = _decode(chunk[at])
                 _strings(tree, inner)
             except (msgspec.MsgspecError, ValueError, RecursionError):
-                continue  # no JSON, or too deep to be opened: the scan of the text as it stands has covered it
-            trees.append((index, tree))
+                continue  # no JSON, or too deep to be opened: it is looked at as the text that it is
+            trees.append((at, tree))
         if not trees:
-            return
+            return set()
         found = list(inner)
-        changed = {a: b for a, b in zip(found, self._all(found, depth + 1), strict=True) if a != b}
-        for index, tree in trees:
-            redacted = self._rebuild(tree, changed)
-            if redacted is not tree:
-                out[index] = _encode(redacted).decode()
+        redacted = self._all(found, compiled, depth + 1)
+        changed = {a: b for a, b in zip(found, redacted, strict=True) if a != b}
+        for at, tree in trees:
+            rebuilt = self._rebuild(tree, changed)
+            if rebuilt is not tree:
+                chunk[at] = _encode(rebuilt)
+        return {at for at, _ in trees}
 
     def _rebuild(self, tree: Any, changed: dict[str, str], named: bool = False) -> Any:
         """`tree` itself where nothing in it changes. A value under a secret's name is a secret whatever it holds."""
@@ -147,79 +240,143 @@ class Redactor:
             return tree if same else pairs
         return tree
 
-    def _undo_escapes(self, out: list[str], hiding: list[int]) -> None:
-        """Where undoing `\\u00xx` and `\\/` lets a rule match, the text is kept in that plainer form, redacted."""
-        plain: list[tuple[int, str]] = []
-        for index in hiding:
-            variant = _ESCAPED.sub(_unescape, out[index])
-            if variant != out[index]:
-                plain.append((index, variant))
-        for (index, variant), redacted in zip(plain, self._scan([text for _, text in plain]), strict=True):
-            if redacted != variant:
-                out[index] = redacted
+    # --- finds
 
-    def _scan(self, texts: list[str]) -> list[str]:
-        """Each text with every match replaced; as few passes of RE2 as memory allows."""
-        out: list[str] = []
-        chunk: list[bytes] = []
-        size = 0
-        texts = list(texts)
-        for index, text in enumerate(texts):
-            try:
-                data = text.encode()
-            except UnicodeEncodeError:  # a lone surrogate, which no store could take
-                data = text.encode("utf-8", "replace")
-                texts[index] = data.decode()
-            chunk.append(data)
-            size += len(data)
-            if size >= _CHUNK_BYTES:
-                out += self._scan_chunk(chunk, texts, len(out))
-                chunk, size = [], 0
-        return out + self._scan_chunk(chunk, texts, len(out))
-
-    def _scan_chunk(self, chunk: list[bytes], texts: list[str], first: int) -> list[str]:
-        out = texts[first : first + len(chunk)]
-        starts = [0, *accumulate(len(data) + len(_SEPARATOR) for data in chunk)]
-        pieces: dict[int, list[tuple[int, int, str]]] = {}
-        for start, end, token in self._matches(_SEPARATOR.join(chunk)):
+    def _find(self, chunk: list[bytes], compiled: Compiled, depth: int) -> dict[int, list[Piece]]:
+        """What is to be replaced in each text that has something: in order, one after the other."""
+        starts = _starts(chunk)
+        pieces: dict[int, list[Piece]] = {}
+        for start, end, token in self._matches(_SEPARATOR.join(chunk), compiled, depth):
             at = bisect_right(starts, start) - 1
-            pieces.setdefault(at, []).append((start - starts[at], end - starts[at], token))
-        for at, found in pieces.items():
-            data, done, built = chunk[at], 0, []
-            for start, end, token in found:
-                built += [data[done:start], token.encode()]
-                done = end
-            out[at] = b"".join([*built, data[done:]]).decode("utf-8", "replace")
-        return out
+            pieces.setdefault(at, []).append((start - starts[at], end - starts[at], token.encode()))
+        return pieces
 
-    def _matches(self, data: bytes) -> Iterator[tuple[int, int, str]]:
-        """(start, end, replacement) in bytes. What a refused match held is looked at anew."""
-        at: int | None = 0
+    def _matches(
+        self, data: bytes, compiled: Compiled, depth: int, first: int = 0, last: int | None = None
+    ) -> Iterator[tuple[int, int, str]]:
+        """(start, end, replacement) in bytes, in data[first:last]. What a refused match held is looked at anew."""
+        at: int | None = first
         while at is not None:
             begin, at = at, None
-            for match in self._pattern.finditer(data, begin):
-                rule = self._rules[match.lastindex]
+            for match in compiled.pattern.finditer(data, begin, last):
+                rule = compiled.rules[match.lastindex]
                 start, end = match.span(rule.group)
-                value = data[start:end].decode("utf-8", "replace")
-                # A refusal costs a second look at the value: only short ones may be refused, so time stays linear.
-                if rule.accepts is None or len(value) > _LONGEST_REFUSED or rule.accepts(value):
-                    if rule.class_:
-                        yield start, end, self._token(rule.class_, value)
-                else:
+                cut = data.find(_SEPARATOR, match.start(), match.end())
+                if cut >= 0 and min(end, cut) <= start:  # a user's rule that takes in the end of its text
+                    at = cut + 1
+                    break
+                if not rule.class_:
+                    continue
+                if rule.class_ == BASE64:
+                    at = yield from self._decoded(data, compiled, depth, start, end)
+                    break
+                taken, token = self._accepted(rule, data, start, end if cut < 0 else min(end, cut))
+                if token is None:
                     at = max(start, match.start() + 1)
                     break
+                yield start, taken, token
+                if taken < end:  # only a part of it: the rest may be something else
+                    at = taken
+                    break
+
+    def _accepted(self, rule: Rule, data: bytes, start: int, end: int) -> tuple[int, str | None]:
+        """Where the find ends and its token; None where the rule's validator refuses it.
+
+        A refusal costs a second look at the value: only short ones may be refused, so time stays linear.
+        """
+        value = data[start:end].decode("utf-8", "replace")
+        if rule.accepts is not None and end - start <= _LONGEST_REFUSED:
+            taken = rule.accepts(Match(value, data[max(0, start - AROUND) : start], data[end : end + AROUND]))
+            if not taken:
+                return end, None
+            if taken < len(value):
+                value = value[:taken]
+                end = start + len(value.encode())
+        return end, self._token(rule.class_, value)
+
+    def _decoded(
+        self, data: bytes, compiled: Compiled, depth: int, start: int, end: int
+    ) -> Generator[tuple[int, int, str], None, int]:
+        """What a run of base64 holds; where it decodes to nothing of interest, what it is as it stands.
+
+        Returns where to go on. The second look is without base64, so a run costs two, however it is cut up.
+        """
+        token = self._in_base64(data[start:end].decode(), depth)
+        if token is not None:
+            yield start, end, token
+            return end
+        assert compiled.bare is not None, "the rules without base64 find no base64"
+        done = end
+        for found in self._matches(data, compiled.bare, depth, start, min(len(data), end + _BEYOND)):
+            if found[0] >= end:
+                break
+            yield found
+            done = max(done, found[1])
+        return done
+
+    def _in_base64(self, value: str, depth: int) -> str | None:
+        """The tokens of what the run holds, in place of the whole of it; None where it holds nothing."""
+        if depth >= _DEEPEST:
+            return None
+        body = value.rstrip("=").replace("-", "+").replace("_", "/")
+        try:
+            data = binascii.a2b_base64(body[: len(body) - (len(body) % 4 == 1)] + "=" * (-len(body) % 4))
+        except binascii.Error:
+            return None
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as error:
+            text = data[: error.start].decode()  # text up to there; the run may go on with something else
+        redacted = self._all([text], self._for_text, depth + 1)[0]
+        before = set(TOKEN.findall(text))
+        tokens = [token for token in dict.fromkeys(TOKEN.findall(redacted)) if token not in before]
+        return " ".join(tokens) or None
 
     def _token(self, class_: str, value: str) -> str:
-        own = value.lower() if class_ == "email" else value
-        made = hmac.digest(self._key, f"{class_}\0{own}".encode("utf-8", "replace"), "sha256")
+        made = hmac.digest(self._key, f"{class_}\0{_same(class_, value)}".encode("utf-8", "replace"), "sha256")
         return f"<{class_}:{made.hex()[:12]}>"
 
 
-def _unescape(match: re.Match[str]) -> str:
-    if match[1] is None:
-        return "/"
-    char = chr(int(match[1], 16))
-    return match[0] if char in '"\\' else char
+def _same(class_: str, value: str) -> str:
+    """One spelling of values that are written in several ways, so that the same person is the same token."""
+    if class_ == "email":
+        return value.lower()
+    if class_ in ("card", "ssn"):
+        return "".join(char for char in value if char.isdigit())
+    if class_ == "iban":
+        return "".join(char for char in value if char.isalnum()).upper()
+    if class_ == "phone":
+        return "".join(char for char in value if char.isdigit() or char == "+")
+    return value
+
+
+def _replace(span: Span, changed: dict[str, str], changed_ids: dict[str, str]) -> Iterator[Change]:
+    for names, new in ((FIELDS, changed), (IDS, changed_ids)):
+        for name in names if new else ():
+            value = getattr(span, name)
+            if value and value in new:
+                setattr(span, name, new[value])
+                yield Change(span, name, value, new[value])
+    for name, value in span.parts.items():
+        if value in changed:
+            span.parts[name] = changed[value]
+            yield Change(span, name, value, changed[value])
+
+
+def _starts(chunk: Iterable[bytes]) -> list[int]:
+    """Where each text starts in the joined chunk, and where a further one would."""
+    return [0, *accumulate(len(data) + len(_SEPARATOR) for data in chunk)]
+
+
+def _with(data: bytes, pieces: list[Piece]) -> bytes:
+    """`data` with the pieces replaced. They may touch; what overlaps one that is replaced already is left out."""
+    done, built = 0, []
+    for start, end, token in pieces:
+        if start < done:
+            continue
+        built += [data[done:start], token]
+        done = end
+    return b"".join([*built, data[done:]])
 
 
 def _strings(tree: Any, into: dict[str, str], depth: int = 0) -> None:

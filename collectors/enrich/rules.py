@@ -1,120 +1,151 @@
-"""The rules of rules.toml, compiled, and the functions that may refuse a match."""
+"""The rules of rules.toml, and those that users add in a file of the same form: read, checked, compiled.
+
+A rule has `name`, `class` (what stands in the replacement; "" lets its match pass), `pattern` (RE2 over UTF-8 bytes;
+`(?P<value>...)` marks what of the match is replaced, else all of it is), and may have `validator` (see validators.py)
+and `ids` (false: not for ids and paths, where a number is only a number). At one place the first rule wins.
+"""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import re2
 
-TOKEN = re.compile(r"<[a-z_]{2,20}:[0-9a-f]{12}>")
-_PLACEHOLDERS = frozenset(
-    [
-        "none",
-        "null",
-        "nil",
-        "true",
-        "false",
-        "undefined",
-        "string",
-        "str",
-        "text",
-        "number",
-        "integer",
-        "int",
-        "bool",
-        "boolean",
-        "bytes",
-        "any",
-        "object",
-        "optional",
-        "required",
-        "redacted",
-        "hidden",
-        "changeme",
-        "password",
-        "passwd",
-        "secret",
-        "token",
-        "example",
-        "placeholder",
-        "field",
-        "input",
-        "value",
-        "default",
-        "unset",
-        "empty",
-        "missing",
-        "invalid",
-        "unknown",
-    ]
-)
+from collectors.enrich.validators import TOKEN, VALIDATORS, Validator
+
+_CLASS = re.compile(r"[a-z_]{2,20}")
+_GROUP = re.compile(r"\(\?P?<(\w+)>")
+_MAX_MEM = 64 * 1024 * 1024
+BASE64 = "base64"  # not a class of finds: what the match holds is decoded and looked at
+
 SECRET_NAME = re.compile(
     r"passw(or)?d|passwd|passphrase|passcode|\bpwd\b|secret|api[_-]?key|(access|account|private|signing|encryption)[_-]?key"
     r"|(^|[_-])token$|[a-z]Token$|^credentials?$|^(proxy-)?authorization$",
     re.IGNORECASE,
 )
-_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-_PATH = re.compile(r"[.~]?(/[\w.@+-]+){2,}/?")
+
+
+class RulesError(Exception):
+    """A file of rules cannot be used; the message names the file and the rule."""
+
+
+class RuleRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"class_": "class"}):
+    """One rule as its file has it; picklable."""
+
+    name: str
+    class_: str
+    pattern: str
+    validator: str | None = None
+    ids: bool = True
 
 
 class Rule(NamedTuple):
-    """One rule of rules.toml; `group` is the number of what it replaces. A rule without a class passes its match by."""
+    """`group` is the number of what the rule replaces. A rule without a class lets its match pass."""
 
     class_: str
     group: int
-    accepts: Callable[[str], bool] | None
+    accepts: Validator | None
 
 
-def may_be_secret(value: str) -> bool:
-    """A value that may be a secret: no token of ours, no placeholder, no variable, no expression, no path."""
-    value = value.strip()
-    if len(value) < 3 or TOKEN.search(value) or value.lower() in _PLACEHOLDERS:
-        return False
-    if value[0] in "$%{<" or not value.strip("*.x#- _"):
-        return False
-    return _NAME.fullmatch(value) is None and _PATH.fullmatch(value) is None
+class Compiled(NamedTuple):
+    """One alternation over bytes, and what the group of each rule means. `bare` is the same without base64."""
+
+    pattern: Any
+    rules: dict[int, Rule]
+    bare: Compiled | None = None
 
 
-def _has_digit(value: str) -> bool:
-    return any(char.isdigit() for char in value)
+def load_rules(path: Path) -> tuple[RuleRow, ...]:
+    """The rules of a user's file. RulesError names the rule whose key is unknown or whose pattern RE2 refuses."""
+    try:
+        return _rows(path.read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise RulesError(f"{path} cannot be read: {reason}") from None
 
 
-def _mixed(value: str) -> bool:
-    """Letters and digits together, as random values have them and words have not."""
-    return _has_digit(value) and any(char.isalpha() for char in value) and may_be_secret(value)
+@cache
+def own_rules() -> tuple[RuleRow, ...]:
+    """The rules that Andon comes with."""
+    return _rows(files(__package__).joinpath("rules.toml").read_text("utf-8"), "rules.toml")
 
 
-_VALIDATORS: dict[str, Callable[[str], bool]] = {
-    "assigned": may_be_secret,
-    "has_digit": _has_digit,
-    "mixed": _mixed,
-}
+@cache
+def compile_rules(added: tuple[RuleRow, ...] = (), *, for_ids: bool = False) -> Compiled:
+    """The user's rules before our own. What is redacted already stays as it is."""
+    rows = [RuleRow("a token", "", TOKEN.pattern), *added, *own_rules()]
+    rows = [row for row in rows if row.ids or not for_ids]
+    bare = _compiled([row for row in rows if row.class_ != BASE64])
+    return _compiled(rows)._replace(bare=bare)
 
 
-def compile_rules() -> tuple[Any, dict[int, Rule]]:
-    """rules.toml -> one alternation over bytes, and what the group of each rule means."""
-    table = tomllib.loads(files(__package__).joinpath("rules.toml").read_text("utf-8"))["rule"]
-    table.insert(0, {"class": "", "pattern": TOKEN.pattern})  # what is redacted already stays as it is
+def re2_options() -> Any:
+    """Bytes: \\x80-\\xff is any byte of a character beyond ASCII."""
     options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1  # bytes: \x80-\xff is any byte of a character beyond ASCII
-    options.max_mem = 64 * 1024 * 1024
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.max_mem = _MAX_MEM
     options.log_errors = False
+    return options
+
+
+def _compiled(rows: Sequence[RuleRow]) -> Compiled:
     alternatives = [
-        f"(?P<r{number}>{rule['pattern'].replace('(?P<value>', f'(?P<v{number}>')})"
-        for number, rule in enumerate(table)
+        f"(?P<r{number}>{row.pattern.replace('(?P<value>', f'(?P<v{number}>')})" for number, row in enumerate(rows)
     ]
-    pattern = re2.compile("|".join(alternatives).encode("latin-1"), options)
+    pattern = re2.compile("|".join(alternatives).encode(), re2_options())
     groups = pattern.groupindex
     rules = {
         groups[f"r{number}".encode()]: Rule(
-            rule["class"],
+            row.class_,
             groups.get(f"v{number}".encode(), groups[f"r{number}".encode()]),
-            _VALIDATORS[rule["validator"]] if "validator" in rule else None,
+            VALIDATORS[row.validator] if row.validator is not None else None,
         )
-        for number, rule in enumerate(table)
+        for number, row in enumerate(rows)
     }
-    return pattern, rules
+    return Compiled(pattern, rules)
+
+
+def _rows(text: str, where: str) -> tuple[RuleRow, ...]:
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RulesError(f"{where} is not TOML: {error}") from None
+    unknown = sorted(set(table) - {"rule"})
+    if unknown:
+        raise RulesError(f"{where}: {unknown[0]}: unknown key; a file of rules has [[rule]] only")
+    listed = table.get("rule", [])
+    if not isinstance(listed, list):
+        raise RulesError(f"{where}: write [[rule]], one for each rule")
+    return tuple(_row(one, f"{where}: rule {number}") for number, one in enumerate(listed, 1))
+
+
+def _row(one: object, where: str) -> RuleRow:
+    name = one.get("name") if isinstance(one, dict) else None
+    where = f"{where} ({name})" if isinstance(name, str) else where
+    try:
+        row = msgspec.convert(one, RuleRow)
+    except msgspec.ValidationError as error:
+        raise RulesError(f"{where}: {error}") from None
+    if row.class_ not in ("", BASE64) and _CLASS.fullmatch(row.class_) is None:
+        raise RulesError(f"{where}: class {row.class_!r}: write 2 to 20 small letters or _")
+    if row.validator is not None and row.validator not in VALIDATORS:
+        raise RulesError(f"{where}: validator {row.validator!r} is not known; there are {', '.join(VALIDATORS)}")
+    others = [group for group in _GROUP.findall(row.pattern) if group != "value"]
+    if others or row.pattern.count("(?P<value>") > 1:
+        raise RulesError(f"{where}: pattern: the one group with a name is (?P<value>...), and only once")
+    try:
+        pattern = re2.compile(row.pattern.encode(), re2_options())
+    except re2.error as error:
+        said = error.args[0] if error.args else error
+        reason = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        raise RulesError(f"{where}: pattern: RE2 refuses it: {reason}") from None
+    if pattern.search(b"") is not None:
+        raise RulesError(f"{where}: pattern: it matches the empty text, so it would match everywhere")
+    return row

@@ -45,7 +45,7 @@ def _print(found: Blast) -> None:
         click.echo()
         say(f"{system.system}  owner {system.owner or 'not declared'}  {figures.plural(system.writes, 'write')}")
         table(
-            ["when", "operation", "resource", "status", "undo", "key", "external id", "session", ""],
+            ["when", "operation", "resource", "status", "undo", "told by", "key", "external id", "session", ""],
             [
                 (
                     figures.clock(effect.row.at_ns),
@@ -53,6 +53,7 @@ def _print(found: Blast) -> None:
                     effect.row.resource or "-",
                     effect.row.status,
                     effect.undo,
+                    effect.row.basis or "-",
                     effect.row.idempotency_key or "-",
                     effect.row.external_id or "-",
                     effect.row.session or "-",
@@ -64,7 +65,9 @@ def _print(found: Blast) -> None:
         )
     if found.unmapped:
         click.echo()
-        click.echo("Unmapped: called, and declared nowhere in agents.toml. They may write; nobody said.")
+        click.echo(
+            "Unmapped: neither agents.toml, nor their name, nor their arguments say what they did. They may write."
+        )
         table(
             ["tool", "agent", "calls", "errors"],
             [(tool.tool, tool.agent or "-", str(tool.calls), str(tool.errors)) for tool in found.unmapped],
@@ -92,6 +95,7 @@ def _print_json(found: Blast) -> None:
                                 "status": effect.row.status,
                                 "reversible": effect.undo,
                                 "undo": effect.undo_how,
+                                "basis": effect.row.basis,
                                 "idempotency_key": effect.row.idempotency_key,
                                 "external_id": effect.row.external_id,
                                 "session": effect.row.session,

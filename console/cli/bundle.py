@@ -17,16 +17,14 @@ from console.cli.output import json_option, print_json, say
 @common_options
 def export_command(settings: Settings, scope: str, out: Path | None, as_json: bool) -> int:
     """Export a scope, or incident:ID, as a bundle: redacted, hashed, made anew byte by byte from the same store."""
-    from collectors.enrich import Enricher
     from runbooks.incidents.bundle import BundleError, default_name, export_bundle
     from store.control.actor import Actor
-    from store.record.tools import ToolMap
 
     text = scope if scope.startswith("incident:") else str(settings.stored_scope(settings.raw_scope(scope)))
     with settings.reader() as reader:
         as_of_ns = settings.moment_ns(reader)
     target = out or Path(default_name(text, as_of_ns))
-    redact = Enricher(settings.folder, ToolMap()).text if settings.folder.redact_key.exists() else None
+    redact = settings.enricher().text if settings.folder.redact_key.exists() else None
     try:
         result = export_bundle(
             settings.folder,

@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.options import Settings, common_options, require_store
+from console.cli.options import Refused, Settings, common_options, require_store
 from console.cli.output import json_option, print_json, say
+from console.cli.sources import declared_sources, outside_of
 from console.widgets import figures
 from console.widgets.sanitise import one_line
 
 if TYPE_CHECKING:
+    from collectors.otlp.server import Receiver
     from collectors.summary import Summary
+
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False, readable=True)
 
 
 @click.command("collect")
@@ -27,30 +32,55 @@ if TYPE_CHECKING:
 @click.option("--format", "format_name", metavar="F", help="Read every file as this format (default: by content).")
 @click.option("--agent", metavar="NAME", help="Name of the agent, for logs that name none.")
 @click.option("--poll", is_flag=True, help="Look at the files every 50 ms instead of asking the kernel.")
+@click.option("--explain", "explained", metavar="FILE", type=_FILE, help="Say how FILE is read, and write nothing.")
+@click.option(
+    "--records", default=5, type=click.IntRange(0, 1000), help="How many records --explain shows (default 5)."
+)
+@click.option("--listen", multiple=True, metavar="ADDR", help="Receive OTLP on HOST:PORT or unix:PATH (repeatable).")
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input is closed.")
 @json_option
 @common_options
 def collect_command(settings: Settings, paths: tuple[Path, ...], once: bool, as_json: bool, **how: Any) -> int:
     """Tail files, folders and globs into the store. Without PATH: the sources of andon.toml.
 
-    Exit 1 where a path that was named could not be read; what could be read is stored all the same.
+    Exit 1 where a path that was named could not be read; what could be read is stored all the same. --explain shows
+    how the first records of a file are read, field by field, and why the rest is not; exit 1 where nothing is.
     """
+    if how["explained"] is not None:
+        from console.cli.explain import explain
+
+        return explain(
+            settings, how["explained"], how["format_name"], how["agent"], records=how["records"], as_json=as_json
+        )
     from collectors.collect import Collector
-    from collectors.declared import Declared
     from console.cli.open import reconcile_switches
 
-    sources = _sources(settings, paths, how["format_name"], how["agent"])
+    sources = declared_sources(settings, paths, how["format_name"], how["agent"])
+    listen = () if once else how["listen"] or settings.config().otlp.listen
+    if once and how["listen"]:
+        raise click.UsageError("--once reads files to their end; --listen receives for as long as it runs")
+    outside = None if once else outside_of(settings, with_pulls=not paths)
+    if not sources and not listen and outside is None:
+        raise click.UsageError(
+            f"no sources: name a file, folder or glob, or write [[source]] in {settings.config_folder}/andon.toml; "
+            "or receive OTLP with --listen 127.0.0.1:4318, or write [[pull]]"
+        )
     folder = require_store(settings)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # it says every change that it hears of; into a file of a watched folder, that would be heard as a change again
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    for name in ("watchfiles", "uvicorn", "httpx"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for line in reconcile_switches(folder):
         click.echo(f"andon: {line}", err=True)
+    receivers = _receivers(settings, listen)
     collector = Collector(
         folder,
-        [Declared(source.path, source.format, source.agent) for source in sources],
+        sources,
+        feeders=[*receivers, *([outside] if outside is not None else [])],
         tool_map=settings.registry().tool_map(),
+        rules=settings.redaction_rules(),
         poll=how["poll"],
+        quiet_s=settings.config().rotate_wait_s,
         on_message=None if once else _say_live,
     )
     if once:
@@ -63,9 +93,32 @@ def collect_command(settings: Settings, paths: tuple[Path, ...], once: bool, as_
         signal.signal(number, lambda *_: stop.set())
     if how["with_parent"]:
         threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
+    for receiver in receivers:
+        click.echo(f"andon: receiving OTLP on {receiver.address}", err=True)
     click.echo(f"andon: collecting into {folder.path}; Ctrl+C ends it, nothing is lost", err=True)
     collector.follow(stop)
     return 0
+
+
+def _receivers(settings: Settings, addresses: tuple[str, ...]) -> list[Receiver]:
+    """Bound and not started. Refused says why an address cannot be used."""
+    if not addresses:
+        return []
+    from collectors.declared import CollectError
+    from collectors.otlp.server import Receiver
+
+    token = os.environ.get("ANDON_OTLP_TOKEN")
+    if (named := settings.config().otlp.token_file) is not None:
+        try:
+            token = Path(named).expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Refused(f"the token file {named} cannot be read: {error}") from None
+        if not token:
+            raise Refused(f"the token file {named} is empty; write the token into it")
+    try:
+        return [Receiver(address, token) for address in addresses]
+    except CollectError as error:
+        raise Refused(str(error)) from None
 
 
 def _end_with_parent(stop: threading.Event) -> None:
@@ -83,26 +136,6 @@ def _is_glob(path: Path) -> bool:
     return any(char in str(path) for char in "*?[")
 
 
-def _sources(settings: Settings, paths: tuple[Path, ...], format_name: str | None, agent: str | None) -> list[Any]:
-    """What to collect, from the command line or the config. click.UsageError where there is nothing."""
-    from collectors.formats import FORMATS, by_name
-    from store.registry.config import SourceConfig
-
-    if paths:
-        sources = [SourceConfig(path=str(path), format=format_name, agent=agent) for path in paths]
-    else:
-        sources = list(settings.config().source)
-    if not sources:
-        raise click.UsageError(
-            f"no sources: name a file, folder or glob, or write [[source]] in {settings.config_folder}/andon.toml"
-        )
-    for source in sources:
-        if source.format is not None and by_name(source.format) is None:
-            known = ", ".join(each.name for each in FORMATS)
-            raise click.UsageError(f"{source.format!r} is no format: use {known}")
-    return sources
-
-
 def _answer(summary: Summary, *, as_json: bool) -> None:
     if as_json:
         from console.cli.schemas import CollectSummary
@@ -117,6 +150,10 @@ def _answer(summary: Summary, *, as_json: bool) -> None:
     )
     for name, counts in sorted(summary.by_format.items()):
         say(f"  {name}: " + ", ".join(f"{value:,} {what}" for what, value in counts.items()))
+    for reason, count in sorted(summary.reject_reasons.items(), key=lambda item: -item[1])[:10]:
+        say(f"  rejected: {figures.plural(count, 'line')}: {reason}")
+    for reason, count in sorted(summary.not_read.items(), key=lambda item: -item[1]):
+        say(f"  not read: {figures.plural(count, 'file')}: {reason}")
     for name, count in sorted(summary.unknown_types.items(), key=lambda item: -item[1])[:10]:
         say(f"  row type passed over: {name} {count}x")
     for message in summary.messages:

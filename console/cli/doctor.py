@@ -118,7 +118,7 @@ def _telemetry(settings: Settings, reader: Reader, *, recount: bool) -> Iterator
         yield Check("rejects", f"{reject.path} at byte {reject.offset}: {reject.reason}", ok=False)
     yield Check("gaps", f"{figures.plural(cover.gaps, 'gap')}, {cover.gap_bytes:,} bytes lost", ok=cover.gaps == 0)
     for source in reader.sources():
-        if source.state in {"missing", "unreadable"}:
+        if source.state in {"missing", "unreadable", "failing"}:
             yield Check("sources", f"{source.path}: {source.state}, {source.message or 'no reason known'}", ok=False)
     unknown = reader.unknown_types()
     if unknown:

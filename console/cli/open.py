@@ -65,6 +65,7 @@ def make_context(settings: Settings, folder: StoreFolder, banner: tuple[str, ...
         environment=settings.config().environment,
         banner=banner,
         ascii_only=not _speaks_utf8(),
+        rules=settings.redaction_rules(),
         collector_note=note,
     )
 

@@ -15,6 +15,8 @@ import click
 from store.folder import StoreError, StoreFolder
 
 if TYPE_CHECKING:
+    from collectors.enrich import Enricher
+    from collectors.enrich.rules import RuleRow
     from store.record.scope import Scope
     from store.registry.config import Config
     from store.registry.model import Registry
@@ -79,6 +81,25 @@ class Settings:
         except RegistryError as error:
             raise Refused(str(error)) from None
 
+    def redaction_rules(self) -> tuple[RuleRow, ...]:
+        """The user's rules, named by the config. Refused with the rule where the file cannot be used."""
+        named = self.config().redact.rules
+        if named is None:
+            return ()
+        from collectors.enrich.rules import RulesError, load_rules
+
+        try:
+            return load_rules(self.config_folder / Path(named).expanduser())
+        except RulesError as error:
+            raise Refused(str(error)) from None
+
+    def enricher(self) -> Enricher:
+        """What makes a value that somebody typed raw into what the store holds. The store has a key already."""
+        from collectors.enrich import Enricher
+        from store.record.tools import ToolMap
+
+        return Enricher(self.folder, ToolMap(), self.redaction_rules())
+
     def zone(self) -> str:
         """The zone in which a day begins: --tz, else the config's, else UTC."""
         from zoneinfo import ZoneInfo
@@ -127,16 +148,25 @@ class Settings:
 
     def stored_scope(self, scope: Scope) -> Scope:
         """The scope as the store knows it: a value that redaction replaced is looked up by its token."""
-        return type(scope)(tuple((kind, self.stored_value(value) or value) for kind, value in scope.parts))
+        if not scope.parts or not self.folder.redact_key.exists():
+            return scope
+        enricher = self.enricher()
+        return type(scope)(
+            tuple(
+                (kind, (enricher.id_of if kind == "session" else enricher.token_of)(value))
+                for kind, value in scope.parts
+            )
+        )
 
     def stored_value(self, value: str | None) -> str | None:
         """A value typed raw (`bob@example.org`) as the store has it."""
         if value is None or not self.folder.redact_key.exists():
             return value
-        from collectors.enrich import Enricher
-        from store.record.tools import ToolMap
+        return self.enricher().token_of(value)
 
-        return Enricher(self.folder, ToolMap()).token_of(value)
+    def stored_id(self, value: str) -> str:
+        """The id of a session typed raw as the store has it."""
+        return self.enricher().id_of(value) if self.folder.redact_key.exists() else value
 
 
 class Refused(click.ClickException):

@@ -51,6 +51,8 @@ class CollectSummary(Shape):
     gaps: int
     by_format: dict[str, FormatSummary]
     unknown_types: dict[str, int]
+    reject_reasons: dict[str, int]
+    not_read: dict[str, int]
     messages: list[str]
 
 
@@ -79,6 +81,7 @@ class AgentShape(FiguresShape):
     lamp: Lamp
     last_seen: Time
     breaker: Breaker
+    infra_uptime: float | None = None  # the part of the probed time in which its health URL answered
 
 
 class CoverageShape(Shape):
@@ -169,6 +172,7 @@ class EffectShape(Shape):
     status: EffectStatus
     reversible: Literal["yes", "no", "unknown"]
     undo: str | None
+    basis: Literal["reported", "declared", "argument", "name", "unknown"] | None
     idempotency_key: str | None
     external_id: str | None
     session: str | None
@@ -291,3 +295,70 @@ class DoctorShape(Shape):
 
     ok: bool
     checks: list[CheckShape]
+
+
+class ExplainFieldShape(Shape):
+    field: str
+    path: str
+    raw: str | None
+    became: str | None
+    why: str
+
+
+class ExplainSpanShape(Shape):
+    span: str
+    kind: str
+    fields: list[ExplainFieldShape]
+
+
+class ExplainRecordShape(Shape):
+    number: int
+    offset: int
+    outcome: Literal["span", "rejected", "passed_over", "nothing"]
+    reason: str
+    spans: list[ExplainSpanShape]
+    unused: list[str]
+
+
+class ExplainNeverShape(Shape):
+    field: str
+    path: str
+
+
+class ExplainTotalsShape(Shape):
+    lines: int
+    records: int
+    spans: int
+    sessions: int
+    first: Time
+    last: Time
+    kinds: dict[str, int]
+    statuses: dict[str, int]
+    rejected: dict[str, int]
+    rejected_at: dict[str, int]
+    unknown_types: dict[str, int]
+    flags: dict[str, int]
+    fields: dict[str, int]
+    never: list[ExplainNeverShape]
+    tokens: dict[str, int]
+    cost_usd: Usd
+    cut_short: bool
+
+
+class ExplainSampleShape(Shape):
+    path: str
+    value: str
+
+
+class ExplainShape(Shape):
+    """`andon collect --explain FILE --json`"""
+
+    path: str
+    size_bytes: int
+    format: str | None
+    known_by: str
+    document: bool
+    records: list[ExplainRecordShape]
+    totals: ExplainTotalsShape
+    hints: list[str]
+    sample: list[ExplainSampleShape]

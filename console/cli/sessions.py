@@ -39,15 +39,15 @@ def sessions_command(settings: Settings, as_json: bool, **wanted: str | int | No
         as_of_ns = settings.moment_ns(reader)
         rows = reader.sessions(
             SessionFilter(
-                agent=_text(wanted["agent"]),
+                agent=settings.stored_value(_text(wanted["agent"])),
                 user=settings.stored_value(_text(wanted["user"])),
                 tenant=settings.stored_value(_text(wanted["tenant"])),
                 since_ns=_time(wanted["since"], as_of_ns, "--since"),
                 until_ns=_time(wanted["until"], as_of_ns, "--until"),
                 status=_text(wanted["status"]),
-                tool=_text(wanted["tool"]),
+                tool=settings.stored_value(_text(wanted["tool"])),
                 error_type=_text(wanted["error_type"]),
-                text=_text(wanted["text"]),
+                text=settings.stored_value(_text(wanted["text"])),
                 order=str(wanted["order"]),
                 limit=int(wanted["limit"] or 1),
             ),

@@ -35,9 +35,12 @@ def show_status(settings: Settings, window: str, *, as_json: bool) -> int:
     with settings.reader() as reader:
         stretch, as_of_ns = now_window(settings, window, reader)
         board = reader.board(stretch, as_of_ns, day_start_ns(as_of_ns, settings.zone()))
+        # a probe that came late still speaks for its pause
+        step_ns = round(2 * settings.config().health_every_s * NS_PER_S) if as_json else 0
+        uptime = {one.agent: one.availability for one in reader.uptime(stretch, as_of_ns, step_ns)} if as_json else {}
     kills = standing_or_said(settings)
     if as_json:
-        print_json(_shape(board, kills))
+        print_json(_shape(board, kills, uptime))
     else:
         print_board(board, kills, now_ns=time.time_ns())
     return 0
@@ -154,7 +157,7 @@ def _figure_values(figures: Figures) -> dict[str, int | float | None]:
     }
 
 
-def _shape(board: Board, kills: list[Kill]) -> StatusShape:
+def _shape(board: Board, kills: list[Kill], uptime: dict[str, float | None]) -> StatusShape:
     from console.cli.schemas import AgentShape, CoverageShape, LeaderShape, StatusShape, WindowShape
 
     cover = board.coverage
@@ -171,6 +174,7 @@ def _shape(board: Board, kills: list[Kill]) -> StatusShape:
                     "lamp": name,
                     "last_seen": row.last_seen_ns,
                     "breaker": _breaker(kill_of(row.agent, kills)),
+                    "infra_uptime": uptime.get(row.agent),
                 }
             )
             for name, row in by_trouble(board, kills)

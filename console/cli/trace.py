@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def trace_command(settings: Settings, session: str, as_json: bool) -> int:
     """One session as a tree of spans."""
     with settings.reader() as reader:
-        trace = reader.trace(session, settings.moment_ns(reader))
+        trace = reader.trace(settings.stored_id(session), settings.moment_ns(reader))
     if trace is None:
         raise Refused(f"no session {session!r} as of that moment; `andon sessions` lists them", exit_code=1)
     if as_json:

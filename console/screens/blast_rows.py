@@ -19,6 +19,7 @@ COLUMNS = (
     Column("undo", 8, gap=2, since=40),
 )
 UNDO = {"yes": "yes", "no": "NO", "unknown": "?"}
+BASIS = {"argument": "told by its arguments", "name": "told by its name", "unknown": "of unknown kind"}
 EFFECTS_SHOWN = 500
 
 
@@ -47,6 +48,8 @@ def _system_row(system: SystemBlast) -> Row:
         glyph, tone = "✖", "bad"
     elif system.duplicates or system.failed:
         glyph, tone = "!", "warn"
+    elif system.untold:
+        glyph, tone = "?", "warn"
     else:
         glyph, tone = "✔", ""
     return Row(
@@ -66,7 +69,7 @@ def _system_row(system: SystemBlast) -> Row:
 
 
 def _unmapped_row(tool: UnmappedTool) -> Row:
-    """A tool nobody declared: it may have written anything, so no figure is given but its calls."""
+    """A tool nothing tells about: it may have written anything, so no figure is given but its calls."""
     return Row(
         f"tool:{tool.agent or ''}\x00{tool.tool}",
         (
@@ -90,7 +93,7 @@ def detail_rows(blast: Blast, key: str, zone: str, width: int) -> list[Row]:
         agent, _, tool = name.partition("\x00")
         return [
             rule(tool, "unmapped"),
-            text_row("  agents.toml does not say what it does: it counts as neither read nor write."),
+            text_row("  Neither agents.toml, nor its name, nor its arguments say what it does: it may write."),
             text_row(
                 "  Declare it:  ",
                 Cell(f"[agents.{agent or 'NAME'}.tools.{tool}]", "strong"),
@@ -126,7 +129,7 @@ def _effect_row(index: int, effect: Effect, zone: str) -> Row:
         Cell(row.status, status_tone),
         f"  {known}" if known else "",
         Cell("  duplicate", "warn") if effect.duplicate_of else "",
-        Cell("" if effect.declared else "  tool not declared", "dim"),
+        Cell("" if effect.declared else f"  {BASIS.get(row.basis or '', 'tool not declared')}", "dim"),
         key=f"effect:{index}",
     )
 

@@ -2,7 +2,8 @@
 
 A write counts as a duplicate when an earlier write that did not fail went to the same system with the same
 operation and the same idempotency key; where neither gives a key, when the same session did the same operation on
-the same resource with the same arguments. A write with neither key nor arguments cannot be told to be one.
+the same resource with the same arguments. A write with neither key nor arguments cannot be told to be one. Nor is one
+of unknown kind, or to the machine's own files and repositories, which may well be done twice, unless it has a key.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from store.telemetry.views import EffectRow, ToolUse
 
 DUPLICATE_RULE = (
     "same system, operation and idempotency key as an earlier write that did not fail; without a key: same session, "
-    "system, operation, resource and arguments"
+    "system, operation, resource and arguments (not compared: own files and repositories, and what is of unknown kind)"
 )
+_TOLD = frozenset({"argument", "name"})  # the call itself tells what it did, though nobody declared its tool
+_OWN = frozenset({"files", "git", "packages", "shell", "processes"})
 MAY_HAVE_HAPPENED = frozenset({"sent", "confirmed", "unknown"})
 PRUNED = "(pruned)"  # what the reader says where retention took the arguments away
 ARGUMENTS_READ = 5_000  # writes without a key whose arguments are compared; the rest is counted as not compared
@@ -55,8 +58,9 @@ class Effect:
 
     @property
     def needs_a_hand(self) -> bool:
-        """Nobody knows whether it happened, it failed, it happened before, or nobody declared its tool."""
-        return self.row.status in {"unknown", "sent", "failed"} or self.duplicate_of is not None or not self.declared
+        """Nobody knows whether it happened, it failed, it happened before, or nothing tells what its tool does."""
+        untold = not self.declared and self.row.basis not in _TOLD
+        return self.row.status in {"unknown", "sent", "failed"} or self.duplicate_of is not None or untold
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,11 @@ class SystemBlast:
         return sum(effect.undo == "no" and effect.may_have_happened for effect in self.effects)
 
     @property
+    def untold(self) -> int:
+        """Calls that may have written: nothing tells what they did."""
+        return sum(effect.row.basis == "unknown" for effect in self.effects)
+
+    @property
     def undo(self) -> str:
         """The worst of its writes: `no`, then `unknown`, then `yes`."""
         answers = {effect.undo for effect in self.effects}
@@ -110,7 +119,10 @@ class SystemBlast:
 
 @dataclass(frozen=True, slots=True)
 class UnmappedTool:
-    """A tool that was called and that agents.toml does not declare: neither a read nor a write until it does."""
+    """A tool with calls that nothing tells about: neither agents.toml, nor its name, nor their arguments.
+
+    Only those calls are counted. Each of them is an effect of unknown kind where it was collected as one.
+    """
 
     agent: str | None
     tool: str
@@ -172,9 +184,11 @@ def blast(reader: EffectReader, scope: Scope, registry: Registry, as_of_ns: int,
     unmapped: list[UnmappedTool] = []
     for use in reader.tool_uses(scope, as_of_ns, window):
         facts = tools.of(use.agent, use.tool)
-        if facts is None:
+        if facts is None and use.did == "read":
+            reads += use.calls
+        elif facts is None and use.did == "unknown":
             unmapped.append(UnmappedTool(use.agent, use.tool, use.calls, use.errors, use.open_spans))
-        elif not facts.writes:
+        elif facts is not None and not facts.writes:
             reads += use.calls
     return Blast(
         scope=scope,
@@ -207,7 +221,9 @@ def _judged(reader: EffectReader, rows: Sequence[EffectRow], tools: ToolMap) -> 
             undo = facts.reversible if facts else "unknown"
         duplicate_of = None
         if row.status in MAY_HAVE_HAPPENED:
-            if row.idempotency_key is None and arguments_left == 0:
+            if row.idempotency_key is None and not _is_comparable(row):
+                key = None
+            elif row.idempotency_key is None and arguments_left == 0:
                 not_compared += 1
                 key = None
             else:
@@ -218,6 +234,11 @@ def _judged(reader: EffectReader, rows: Sequence[EffectRow], tools: ToolMap) -> 
                 duplicate_of = None if earlier is row else earlier.span_id
         effects.append(Effect(row, undo, facts.undo if facts else None, duplicate_of, facts is not None))
     return effects, not_compared
+
+
+def _is_comparable(row: EffectRow) -> bool:
+    """False for a write that may be done twice as a matter of course, or whose kind nobody knows."""
+    return row.basis != "unknown" and not (row.basis in _TOLD and row.system in _OWN)
 
 
 def _likeness(reader: EffectReader, row: EffectRow) -> tuple[str | None, ...] | None:

@@ -234,7 +234,7 @@ class _Maker:
         totals = self._totals
         facts = [
             (found.unknown, "Writes whose outcome nobody logged", "Ask their systems before undoing anything."),
-            (sum(tool.calls for tool in found.unmapped), "Calls of tools that agents.toml does not declare", ""),
+            (sum(tool.calls for tool in found.unmapped), "Calls that nothing tells about", "Declare their tools."),
             (found.not_compared, "Writes without a key that were not compared for duplicates", ""),
             (totals.unpriced, "Model calls without a known price", "The cost above is a lower bound."),
             (totals.open_spans, "Spans that started and have no end", "Still running, or never finished."),

@@ -148,7 +148,7 @@ def _touched(found: Blast) -> Iterator[str]:
     )
     yield f"- duplicate means: {found.duplicate_rule}"
     for tool in found.unmapped[:LINES_EACH]:
-        yield f"- not declared in agents.toml, so neither a read nor a write: tool {code(tool.tool)}, {tool.calls:,}x"
+        yield f"- nothing tells what it did, declare it in agents.toml: tool {code(tool.tool)}, {tool.calls:,}x"
     yield ""
     for system in found.systems:
         yield from _system(system)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from store.record.span import KINDS, STATUSES, Span
+from store.record.span import EFFECT_BASES, EFFECT_STATUSES, KINDS, STATUSES, Span
 
 _some = st.sampled_from(["a", "b", "c"])
 _maybe = st.none() | _some
@@ -44,6 +44,10 @@ versions = st.builds(
     tokens_output=_count,
     cost_nano=_count,
     cost_basis=st.none() | st.sampled_from(["reported", "computed", "unpriced", "partial", "uncertain"]),
+    effect_system=_maybe,
+    effect_resource=_maybe,
+    effect_status=st.none() | st.sampled_from(EFFECT_STATUSES),
+    effect_basis=st.none() | st.sampled_from(EFFECT_BASES),
     human_wait_ns=_count,
     score_value=st.none() | st.floats(0, 1),
     parts=st.dictionaries(st.sampled_from(["input", "output"]), st.text(max_size=5), max_size=2),

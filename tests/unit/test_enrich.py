@@ -23,7 +23,7 @@ MAP = ToolMap(
 )
 
 
-def tool(name: str = "pay", **fields: Any) -> Span:
+def tool(name: str | None = "pay", **fields: Any) -> Span:
     given: dict[str, Any] = {"kind": "tool", "agent": "billing", "tool": name, "status": "ok", **fields}
     return Span(namespace="n", span_id="s", **given)
 
@@ -52,8 +52,21 @@ def test_the_agents_own_declaration_goes_first() -> None:
     assert effect(tool(agent="other"))[0] == "any-bank"
 
 
-@pytest.mark.parametrize("span", [tool("look"), tool("unheard-of"), tool(kind="llm"), Span(namespace="n", span_id="s")])
-def test_reads_and_unmapped_tools_have_none(span: Span) -> None:
+def test_a_declared_read_is_a_read_whatever_its_name_says() -> None:
+    assert effect(tool("look")) == (None, None, None, None, "declared")
+    declared = ToolMap({("billing", "delete_all"): ToolFacts("read", "x", "yes")})
+    span = tool("delete_all")
+    classify(span, declared)
+    assert (span.effect_system, span.effect_basis) == (None, "declared")
+
+
+def test_an_unmapped_tool_that_nothing_tells_about_is_an_effect_of_unknown_kind() -> None:
+    assert effect(tool("unheard-of")) == ("unknown", "unheard-of", "confirmed", "unknown", "unknown")
+    assert effect(tool(None)) == ("unknown", None, "confirmed", None, "unknown")
+
+
+@pytest.mark.parametrize("span", [tool(kind="llm"), Span(namespace="n", span_id="s")])
+def test_what_is_no_tool_call_has_no_effect(span: Span) -> None:
     assert effect(span) == (None, None, None, None, None)
 
 

@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.enrich.key import load_key
-from collectors.enrich.redact import FIELDS, Redactor
-from collectors.enrich.rules import TOKEN
+from collectors.enrich.redact import FIELDS, IDS, Redactor
+from collectors.enrich.validators import TOKEN
 from store.folder import StoreError
 from store.record.span import Span
 from tests.unit.format_files import PI_FILE, VIEWER, lines_of, needs_data, parse
@@ -173,26 +173,65 @@ def test_a_value_under_a_secrets_name_goes_whatever_it_holds() -> None:
         assert TOKEN.search(redacted)
 
 
-def test_all_text_fields_of_a_span_and_its_parts() -> None:
+def test_all_text_fields_of_a_span_its_ids_and_its_parts() -> None:
     secret = "ghp_" + "a1" * 18
-    ids = {
-        name: f"{name} {secret}" for name in ("span_id", "session", "run_id", "parent_id", "retry_of", "guard_instance")
-    }
+    ids = {name: f"{name} {secret}" for name in IDS if name != "namespace"}
     texts = {name: f"{name} {secret}" for name in FIELDS}
-    span = Span(namespace=f"session:{secret}", **ids, **texts, parts={"input": secret, "output": "clean"})  # type: ignore[arg-type]
+    span = Span(
+        namespace=f"session:{secret}",
+        guard_instance=f"{secret}-1-2",
+        parts={"input": secret, "output": "clean"},
+        **ids,  # type: ignore[arg-type]
+        **texts,  # type: ignore[arg-type]
+    )
     R.spans([span])
-    for name in FIELDS:
+    for name in FIELDS + IDS[1:]:
         assert getattr(span, name) == f"{name} {R.text(secret)}"
+    assert span.namespace == f"session:{R.text(secret)}"
     assert span.parts == {"input": R.text(secret), "output": "clean"}
-    for name, value in ids.items():  # they join records, and a stop must name what the agent knows
-        assert getattr(span, name) == value
+    assert span.guard_instance == f"{secret}-1-2"  # it names a file of the switch folder
 
 
 def test_every_field_is_either_covered_or_known_not_to_be() -> None:
-    kept = {"namespace", "span_id", "session", "run_id", "parent_id", "retry_of", "guard_instance"}
     ours = {"kind", "format", "status", "cost_basis", "price_ref", "effect_status", "effect_reversible", "effect_basis"}
     text = {name for name, hint in Span.__annotations__.items() if "str" in str(hint)} - {"parts", "flags"}
-    assert text == kept | ours | set(FIELDS)
+    assert text == {"guard_instance"} | ours | set(FIELDS) | set(IDS)
+
+
+def test_records_join_after_their_ids_were_redacted() -> None:
+    spans = [
+        Span(namespace="session:ann@example.org", span_id="run:ann@example.org", session="ann@example.org"),
+        Span(
+            namespace="session:ann@example.org",
+            span_id="c1",
+            parent_id="run:ann@example.org",
+            user_id="ann@example.org",
+        ),
+    ]
+    R.spans(spans)
+    parent, child = spans
+    assert parent.namespace == child.namespace == f"session:{parent.session}"
+    assert parent.span_id == child.parent_id == f"run:{parent.session}"
+    assert child.user_id == parent.session == R.id("ann@example.org") == R.text("Ann@example.org")
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "4111111111111111",
+        "run-5555555555554444",
+        "123-45-6789",
+        "81.2.69.142",
+        "b9a1cbb1-4a30-4b2a-8c7c-2f9a4c1b0d5e",
+        "12324293800750531911",
+        "1763712000000000000",
+        "4bf92f3577b34da6a3ce929d0e0e4736",
+        "toolu_01A09q90qw90lq917835lq9",
+        "+1733697669389",
+    ],
+)
+def test_an_id_that_is_a_number_stays(own: str) -> None:
+    assert R.id(own) == own
 
 
 def test_texts_of_a_batch_do_not_run_into_each_other() -> None:
@@ -252,6 +291,21 @@ HOSTILE = {
     "nested JSON": '{"a":' * 900 + '"x\\u0040y"' + "}" * 900,
     "deep JSON": "[" * 300_000 + "\\u0040",
     "escapes": "\\" * 900_000 + "u0040",
+    "layers": "%25" * 120_000 + "40",
+    "entities": "&amp;" * 100_000 + "#64;",
+    "digits": "4111 " * 100_000,
+    "one number": "4" * 1_000_000,
+    "phones": "+4366412345 " * 50_000,
+    "named phones": "phone " * 160_000,
+    "addresses": "81.2.69.999 " * 80_000,
+    "groups": "2a00:" * 80_000,
+    "IBANs": "DE89 3704 0044 0532 0130 01 " * 40_000,
+    "base64": "QUFBQUFB" * 120_000,
+    "base64 in pieces": "QUFBQUFBQUFBQUFBQUFBQUFB/" * 40_000,
+    "base64 in base64": base64.b64encode(base64.b64encode(base64.b64encode(b"nothing here " * 20_000))).decode(),
+    "emphasis": "a**b" * 150_000,
+    "zero width": "a\u200b" * 250_000,
+    "colours": "\x1b[31ma" * 150_000,
 }
 
 
