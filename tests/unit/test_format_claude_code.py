@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from collectors.formats.claude_state import MAX_CALLS
+from collectors.formats.claude_code.state import MAX_CALLS
 from store.record.span import Rank
 from tests.unit.format_files import (
     CLAUDE,

@@ -7,7 +7,7 @@ believed, for only it knows the price and the outcome. `input_tokens` is fresh i
 
 from __future__ import annotations
 
-from collectors.formats.claude_keys import unique
+from collectors.formats.claude_code.keys import unique
 from collectors.formats.decode import canonical, cap, text_of, token_count
 from collectors.formats.otel.draft import (
     Attributes,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from collectors.formats import claude_rows as rows
 from collectors.formats.base import SourceFacts
-from collectors.formats.claude_keys import NAMESPACE
-from collectors.formats.claude_parser import NAME, ClaudeCodeParser
+from collectors.formats.claude_code import rows
+from collectors.formats.claude_code.keys import NAMESPACE
+from collectors.formats.claude_code.parser import NAME, ClaudeCodeParser
 from collectors.formats.decode import UnreadableError, decode_object, word
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
 
-from collectors.formats import claude_rows as rows
 from collectors.formats.base import SourceFacts
 from collectors.formats.blocks import blocks_of, payload_text, text_in
-from collectors.formats.claude_keys import (
+from collectors.formats.claude_code import rows
+from collectors.formats.claude_code.keys import (
     NAMESPACE,
     line_key,
     message_key,
@@ -20,7 +20,7 @@ from collectors.formats.claude_keys import (
     time_of,
     unique,
 )
-from collectors.formats.claude_state import (
+from collectors.formats.claude_code.state import (
     MAX_CALLS,
     MAX_CHAINS,
     MAX_LEAVES,
@@ -52,7 +52,7 @@ _PATH_SESSION = re.compile(r"(?:^|/)([^/]+)/subagents/agent-[^/]*$")
 
 
 class ClaudeCodeParser(RowParser):
-    """Reads one file in order. What it carries over is in `claude_state.State`."""
+    """Reads one file in order. What it carries over is in `state.State`."""
 
     def __init__(self, facts: SourceFacts, state: bytes = b"") -> None:
         path = PurePath(facts.path)

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from collectors.formats.base import SourceFacts
-from collectors.formats.codex_state import Call, dump, load
+from collectors.formats.codex.state import Call, dump, load
 from collectors.formats.decode import cap
 from collectors.formats.row_parser import RowParser
 from store.record.span import Rank, Span

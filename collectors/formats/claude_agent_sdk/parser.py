@@ -15,8 +15,15 @@ import msgspec
 
 from collectors.formats.base import BadLine, Line, SourceFacts
 from collectors.formats.blocks import blocks_of, payload_text
-from collectors.formats.claude_keys import NAMESPACE, unique
-from collectors.formats.claude_sdk_rows import SILENT_TYPES, Totals, add_result, context_of, figures_of, outcome_of
+from collectors.formats.claude_agent_sdk.rows import (
+    SILENT_TYPES,
+    Totals,
+    add_result,
+    context_of,
+    figures_of,
+    outcome_of,
+)
+from collectors.formats.claude_code.keys import NAMESPACE, unique
 from collectors.formats.decode import (
     UnreadableError,
     canonical,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-from collectors.formats import codex_rows as rows
-from collectors.formats.codex_spans import CodexSpans
-from collectors.formats.codex_state import MAX_CALLS, Call
+from collectors.formats.codex import rows
+from collectors.formats.codex.spans import CodexSpans
+from collectors.formats.codex.state import MAX_CALLS, Call
 from collectors.formats.decode import canonical, message_of, text_of, token_count, word
 from store.record.span import NS_PER_S, Rank, Span
 

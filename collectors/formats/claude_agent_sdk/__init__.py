@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from collectors.formats.base import SourceFacts
-from collectors.formats.claude_keys import NAMESPACE
-from collectors.formats.claude_sdk_parser import NAME, ClaudeAgentSdkParser, message_in
-from collectors.formats.claude_sdk_rows import SILENT_TYPES
+from collectors.formats.claude_agent_sdk.parser import NAME, ClaudeAgentSdkParser, message_in
+from collectors.formats.claude_agent_sdk.rows import SILENT_TYPES
+from collectors.formats.claude_code.keys import NAMESPACE
 from collectors.formats.decode import UnreadableError, decode_value, word
 
 

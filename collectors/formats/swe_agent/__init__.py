@@ -25,7 +25,7 @@ from collectors.formats.decode import (
     word,
 )
 from collectors.formats.items import ItemsParser, mostly
-from collectors.formats.mini_swe_agent import Told, close_calls, is_mini, read_mini, status_of_exit
+from collectors.formats.swe_agent.mini import Told, close_calls, is_mini, read_mini, status_of_exit
 from collectors.formats.usage import within
 from store.record.span import Rank, Span
 

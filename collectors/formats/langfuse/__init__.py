@@ -23,7 +23,7 @@ from collectors.formats.decode import (
     word,
 )
 from collectors.formats.items import ItemsParser, mostly
-from collectors.formats.langfuse_usage import add_cost, add_usage, wrappers_in
+from collectors.formats.langfuse.usage import add_cost, add_usage, wrappers_in
 from store.record.span import NS_PER_S, Rank, Span
 
 _KINDS: dict[str, str | None] = {

@@ -22,7 +22,7 @@ from collectors.formats.decode import (
     word,
 )
 from collectors.formats.items import ItemsParser, mostly
-from collectors.formats.openhands_events import Metrics, Reader, zone_ns
+from collectors.formats.openhands.events import Metrics, Reader, zone_ns
 from collectors.formats.usage import within
 from store.record.span import Rank, Span
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from collectors.formats.base import SourceFacts
-from collectors.formats.codex_parser import CodexParser
-from collectors.formats.codex_spans import NAME
+from collectors.formats.codex.parser import CodexParser
+from collectors.formats.codex.spans import NAME
 from collectors.formats.decode import UnreadableError, decode_object, time_ns, word
 
 _ROWS = frozenset(

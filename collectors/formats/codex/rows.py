@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from collectors.formats.blocks import payload_text
-from collectors.formats.codex_state import Counts
+from collectors.formats.codex.state import Counts
 from collectors.formats.decode import canonical, text_of, token_count
 from store.record.span import Span
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from collectors.formats import codex_rows as rows
-from collectors.formats.codex_state import Answer, Counts
-from collectors.formats.codex_tools import CodexTools
+from collectors.formats.codex import rows
+from collectors.formats.codex.state import Answer, Counts
+from collectors.formats.codex.tools import CodexTools
 from collectors.formats.decode import (
     UnreadableError,
     decode_object,
@@ -29,7 +29,7 @@ _COPY_NS = NS_PER_S  # a forked session writes the other's history anew within t
 
 
 class CodexParser(CodexTools):
-    """Reads one file in order. What it carries over is in `codex_state.State`."""
+    """Reads one file in order. What it carries over is in `state.State`."""
 
     # --- one row
 

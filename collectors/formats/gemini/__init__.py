@@ -26,7 +26,7 @@ from collectors.formats.decode import (
     type_name,
     word,
 )
-from collectors.formats.gemini_rows import SILENT_TYPES, add_tokens, call_outcome, is_tool_answer, said_by, thought_text
+from collectors.formats.gemini.rows import SILENT_TYPES, add_tokens, call_outcome, is_tool_answer, said_by, thought_text
 from collectors.formats.row_parser import RowParser
 from store.record.span import Rank, Span
 
