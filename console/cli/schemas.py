@@ -145,7 +145,7 @@ class SessionShape(Shape):
 class SpanShape(Shape):
     span: str
     parent: str | None
-    kind: Literal["run", "llm", "tool", "reasoning", "side_effect"]
+    kind: Literal["run", "llm", "tool", "reasoning", "side_effect", "step"]
     name: str | None
     model: str | None
     tool: str | None

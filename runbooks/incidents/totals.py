@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from runbooks.incidents.case import Seen
-from store.record.span import KINDS, STATUSES, Span
+from store.record.span import KINDS, STATUSES, Span, is_open
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Totals:
         self.spans += 1
         self.kinds[span.kind if span.kind in KINDS else "other"] += 1
         self.pruned_parts += pruned
-        self.open_spans += span.ended_ns is None
+        self.open_spans += is_open(span)
         if span.kind == "run":
             self.outcomes[outcome_of(span)] += 1
         if span.status == "error":
@@ -86,7 +86,7 @@ class Totals:
 
 def outcome_of(span: Span) -> str:
     """One of STATUSES, or `running`: a word of ours, whatever the record says."""
-    if span.ended_ns is None:
+    if is_open(span):
         return "running"
     return span.status if span.status in STATUSES else "unknown"
 

@@ -33,9 +33,10 @@ class Rank(enum.IntEnum):
 class Span(msgspec.Struct, kw_only=True):
     """One version of one span. Times are ns since 1970 UTC, money is nano-dollars, unknown is None, never 0.
 
-    `ended_ns` is None only for Rank.STARTED. Tokens: `tokens_input` is fresh input only; reasoning is part
-    of output. `parts` is payload text by part name (`input`, `output`, or `output:<id>` where a span is
-    written in several pieces); versions of a span unite their parts.
+    `ended_ns` is None for what is in flight (any rank below ENDED); of Rank.ENDED only where the log has no clock at
+    all: such a row counts in its session, and in no window. `kind` None is a step that is none of KINDS. Tokens:
+    `tokens_input` is fresh input only; reasoning is part of output. `parts` is payload text by part name (`input`,
+    `output`, or `output:<id>` where a span is written in several pieces); versions of a span unite their parts.
     """
 
     # key
@@ -120,3 +121,8 @@ EFFECT = (
 """What an effect was. It is whole from one version; its status and external id are measures, for they come later."""
 COLUMNS = (*KEY, *IDENTITY, "started_ns", *MEASURES)
 """Every field but `parts`, in the order of the row."""
+
+
+def is_open(span: Span) -> bool:
+    """True for what is in flight, as far as its log tells."""
+    return span.ended_ns is None and span.rank < Rank.ENDED

@@ -9,6 +9,9 @@ health_every = "30s"          # how often the health URLs of agents.toml are pro
 [redact]
 rules = "redact.toml"         # rules of your own, looked at first; beside this file unless the path is absolute
 
+[prices]
+file = "prices.toml"          # prices of your own, looked at first; beside this file unless the path is absolute
+
 [otlp]
 listen = ["127.0.0.1:4318"]   # receive traces and logs; a public address needs a token
 token_file = "/home/me/.config/andon/otlp-token"   # default: ANDON_OTLP_TOKEN
@@ -113,6 +116,10 @@ class RedactConfig(_Strict):
     rules: str | None = None  # a file of rules (docs/redaction.md)
 
 
+class PricesConfig(_Strict):
+    file: str | None = None  # default: prices.toml beside andon.toml (collectors.enrich.price_file)
+
+
 class OtlpConfig(_Strict):
     """Where OTLP is received. The token is in a file or in the environment, never in this one."""
 
@@ -126,6 +133,7 @@ class Config(_Strict):
     rotate_wait: str = "30s"
     health_every: str = "30s"
     redact: RedactConfig = RedactConfig()
+    prices: PricesConfig = PricesConfig()
     otlp: OtlpConfig = OtlpConfig()
     source: tuple[SourceConfig, ...] = Field(default=())
     pull: tuple[PullConfig, ...] = Field(default=())

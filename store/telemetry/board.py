@@ -14,7 +14,7 @@ from store.record.span import NS_PER_S
 from store.record.window import Window
 from store.telemetry.outcome import FAILED, FRESH_NS, percentile
 from store.telemetry.sessions import one_session, run_latency_ns, status_of
-from store.telemetry.totals import EXTREMES, NS_PER_MINUTE, SUM_SQL, SUMS
+from store.telemetry.totals import EXTREMES, IS_RUN, NS_PER_MINUTE, SUM_SQL, SUMS
 from store.telemetry.views import AgentRow, Board, CostLeader, Coverage, Figures
 from store.telemetry.why import why_of
 
@@ -150,7 +150,9 @@ class _Figures:
 
 
 def _runs(connection: sqlite3.Connection, where: str, *values: int) -> Iterator[dict[str, Any]]:
-    for row in connection.execute(f"SELECT {', '.join(_TOTALS)} FROM run WHERE {where}", values).fetchall():
+    for row in connection.execute(
+        f"SELECT {', '.join(_TOTALS)} FROM run WHERE {where} AND {IS_RUN}", values
+    ).fetchall():
         yield dict(zip(_TOTALS, row, strict=True))
 
 

@@ -11,6 +11,7 @@ from store.record.scope import Scope
 from store.record.tools import ToolMap, effect_status_of
 from store.record.window import Window
 from store.telemetry.outcome import FRESH_NS
+from store.telemetry.totals import OPEN
 from store.telemetry.views import EffectRow, ScopeActivity, ToolUse
 
 _COLUMN = {"agent": "agent", "tenant": "tenant_id", "user": "user_id", "session": "session", "tool": "tool"}
@@ -69,7 +70,7 @@ def read_tool_uses(
     where, values = _where(scope, as_of_ns, window)
     rows = connection.execute(
         "SELECT agent, tool, count(*), count(*) FILTER (WHERE status = 'error'), "
-        "count(*) FILTER (WHERE ended_ns IS NULL), CASE WHEN coalesce(effect_basis, '') NOT IN ('argument', 'name') "
+        f"count(*) FILTER (WHERE {OPEN}), CASE WHEN coalesce(effect_basis, '') NOT IN ('argument', 'name') "
         "THEN 'unknown' WHEN effect_system IS NULL THEN 'read' ELSE 'write' END AS did FROM span "
         f"WHERE {where} AND kind = 'tool' AND tool IS NOT NULL GROUP BY agent, tool, did ORDER BY 3 DESC, tool, did",
         values,
@@ -81,7 +82,7 @@ def read_activity(connection: sqlite3.Connection, scope: Scope, as_of_ns: int, t
     """What is in flight in the scope: what a stop would hit."""
     condition, values = scope_condition(scope)
     open_rows = connection.execute(
-        f"SELECT {_EFFECT}, run_id FROM span WHERE ended_ns IS NULL AND started_ns BETWEEN ? AND ? AND {condition} "
+        f"SELECT {_EFFECT}, run_id FROM span WHERE {OPEN} AND started_ns BETWEEN ? AND ? AND {condition} "
         "ORDER BY started_ns LIMIT 10000",
         [as_of_ns - FRESH_NS, as_of_ns, *values],
     ).fetchall()

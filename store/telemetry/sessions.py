@@ -31,7 +31,7 @@ def spans_as_of(as_of_ns: int) -> str:
     return (
         f"(SELECT {columns}, future, "
         f"CASE WHEN ended_ns <= {as_of_ns:d} THEN at_ns ELSE coalesce(started_ns, ended_ns) END AS at_ns "
-        f"FROM span WHERE coalesce(started_ns, ended_ns) <= {as_of_ns:d})"
+        f"FROM span WHERE coalesce(started_ns, ended_ns, 0) <= {as_of_ns:d})"
     )
 
 
@@ -126,13 +126,19 @@ def _runs(connection: sqlite3.Connection, session: str, as_of_ns: int, *, recomp
         where = "session = ?" if session else "coalesce(session, '') = ?"
         sums = ", ".join(SUM_SQL.values())
         rows = connection.execute(
-            f"SELECT {sums}, {', '.join(EXTREMES.values())} FROM {spans_as_of(as_of_ns)} WHERE {where} GROUP BY run_id",
+            f"SELECT {sums}, {', '.join(EXTREMES.values())}, coalesce(run_id, '') AS run "
+            f"FROM {spans_as_of(as_of_ns)} WHERE {where} GROUP BY run",
             (session,),
         ).fetchall()
     else:
-        rows = connection.execute(f"SELECT {', '.join(_TOTALS)} FROM run WHERE session = ?", (session,)).fetchall()
+        rows = connection.execute(
+            f"SELECT {', '.join(_TOTALS)}, run_id FROM run WHERE session = ?", (session,)
+        ).fetchall()
+    named = any(row[-1] for row in rows)
     for row in rows:
-        yield dict(zip(_TOTALS, row, strict=True))
+        totals = dict(zip(_TOTALS, row, strict=False))
+        if row[-1] or totals["roots"] or not named or not session:  # see IS_RUN
+            yield totals
 
 
 def _recomputed(connection: sqlite3.Connection, session: str, as_of_ns: int) -> dict[str, Any] | None:

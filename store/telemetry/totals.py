@@ -13,9 +13,20 @@ from typing import Any
 import msgspec
 
 from store.record.merge import Row
-from store.record.span import COLUMNS
+from store.record.span import COLUMNS, Rank
 
 NS_PER_MINUTE = 60_000_000_000
+
+# A row without an end is in flight, unless its log says that it is over and only not when (no clock in it at all).
+OPEN = f"ended_ns IS NULL AND coalesce(rank, 0) < {Rank.ENDED:d}"
+_OUTCOME = "printf('%020d %s', coalesce(ended_ns, 0), coalesce(status, 'unknown'))"
+
+# Of the table `run`: spans whose log names no run are one where their session has no other. Where it has, they belong
+# to those, only nobody can tell to which.
+IS_RUN = (
+    "(run_id <> '' OR roots > 0 OR session = '' OR NOT EXISTS "
+    "(SELECT 1 FROM run AS other WHERE other.session = run.session AND other.run_id <> ''))"
+)
 
 SUMS = (
     "spans",
@@ -42,9 +53,9 @@ SUMS = (
 # name -> how the sum is found over a set of rows, in SQL; Python's twin is `contribution`, and `recount` compares them
 SUM_SQL: dict[str, str] = {
     "spans": "count(*)",
-    "open_spans": "count(*) FILTER (WHERE ended_ns IS NULL)",
+    "open_spans": f"count(*) FILTER (WHERE {OPEN})",
     "roots": "count(*) FILTER (WHERE kind = 'run')",
-    "open_roots": "count(*) FILTER (WHERE kind = 'run' AND ended_ns IS NULL)",
+    "open_roots": f"count(*) FILTER (WHERE kind = 'run' AND {OPEN})",
     "llm_calls": "count(*) FILTER (WHERE kind = 'llm')",
     "tool_calls": "count(*) FILTER (WHERE kind = 'tool')",
     "errors": "count(*) FILTER (WHERE kind IN ('llm', 'tool', 'side_effect') AND status = 'error')",
@@ -67,11 +78,9 @@ EXTREMES: dict[str, str] = {
     "started_ns": "min(started_ns)",
     "ended_ns": "max(ended_ns)",
     "last_ns": "max(at_ns)",
-    "root_outcome": "max(CASE WHEN kind = 'run' THEN printf('%020d %s', ended_ns, coalesce(status, 'unknown')) END) "
-    "FILTER (WHERE ended_ns IS NOT NULL)",
-    "llm_outcome": "max(CASE WHEN kind = 'llm' THEN printf('%020d %s', ended_ns, coalesce(status, 'unknown')) END) "
-    "FILTER (WHERE ended_ns IS NOT NULL)",
-    "any_outcome": "max(printf('%020d %s', ended_ns, coalesce(status, 'unknown'))) FILTER (WHERE ended_ns IS NOT NULL)",
+    "root_outcome": f"max(CASE WHEN kind = 'run' THEN {_OUTCOME} END) FILTER (WHERE NOT ({OPEN}))",
+    "llm_outcome": f"max(CASE WHEN kind = 'llm' THEN {_OUTCOME} END) FILTER (WHERE NOT ({OPEN}))",
+    "any_outcome": f"max({_OUTCOME}) FILTER (WHERE NOT ({OPEN}))",
     "agent": "max(agent)",
     "format": "max(format)",
     "user_id": "max(user_id)",
@@ -84,7 +93,7 @@ _COUNTED = ("llm", "tool", "side_effect")
 
 _at = {name: COLUMNS.index(name) for name in COLUMNS}
 _SESSION, _RUN, _KIND, _AGENT = _at["session"], _at["run_id"], _at["kind"], _at["agent"]
-_STARTED, _ENDED, _STATUS = _at["started_ns"], _at["ended_ns"], _at["status"]
+_STARTED, _ENDED, _STATUS, _RANK = _at["started_ns"], _at["ended_ns"], _at["status"], _at["rank"]
 _INPUT, _READ, _WRITE_5M, _WRITE_1H = (
     _at["tokens_input"],
     _at["tokens_cache_read"],
@@ -120,10 +129,15 @@ def at_ns(row: Row) -> int | None:
     return started if ended is None else ended
 
 
+def is_open_row(row: Row) -> bool:
+    """Python's twin of OPEN."""
+    return row[_ENDED] is None and row[_RANK] < Rank.ENDED
+
+
 def contribution(row: Row, future: int) -> Contribution:
     """The whole of what a stored row adds to the totals; a pure function of the row."""
     kind, ended, basis = row[_KIND], row[_ENDED], row[_BASIS]
-    is_open = ended is None
+    is_open = is_open_row(row)
     is_root = kind == "run"
     counted = kind in _COUNTED
     sums = (
@@ -147,17 +161,17 @@ def contribution(row: Row, future: int) -> Contribution:
         row[_HUMAN] or 0,
         future,
     )
-    outcome = None if is_open else f"{ended:020d} {row[_STATUS] or 'unknown'}"
+    outcome = None if is_open else f"{ended or 0:020d} {row[_STATUS] or 'unknown'}"
     extremes = (
         row[_STARTED],
         ended,
-        row[_STARTED] if is_open else ended,
+        row[_STARTED] if ended is None else ended,
         outcome if is_root else None,
         outcome if kind == "llm" else None,
         outcome,
         *(row[index] for index in _TEXT_EXTREMES),
     )
-    minute = None if is_open else (ended - ended % NS_PER_MINUTE, row[_AGENT] or "")
+    minute = None if ended is None else (ended - ended % NS_PER_MINUTE, row[_AGENT] or "")
     return Contribution(row[_SESSION] or "", row[_RUN] or "", minute, sums, extremes)
 
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections import defaultdict
 from dataclasses import replace
 
+from store.record.span import Rank
 from store.telemetry.outcome import open_status
 from store.telemetry.payload import load_parts, part_names, read_part
 from store.telemetry.sessions import one_session
@@ -15,7 +16,7 @@ from store.telemetry.why import why_of
 _SPAN = (
     "namespace, span_id, parent_id, run_id, kind, name, model, tool, started_ns, ended_ns, status, error_type, "
     "error_message, tokens_input, tokens_cache_read, tokens_cache_write_5m, tokens_cache_write_1h, tokens_output, "
-    "tokens_reasoning, cost_nano, cost_basis, effect_system, effect_status, flags, parts"
+    "tokens_reasoning, cost_nano, cost_basis, effect_system, effect_status, flags, rank, parts"
 )
 
 
@@ -81,6 +82,7 @@ def as_tree(spans: list[SpanRow]) -> tuple[SpanRow, ...]:
 def _span_row(row: tuple[object, ...], last_ns: int | None, as_of_ns: int) -> SpanRow:
     values = dict(zip((name.strip() for name in _SPAN.split(",")), row, strict=True))
     names = part_names(values.pop("parts"))  # type: ignore[arg-type]
+    rank: int = values.pop("rank")  # type: ignore[assignment]
     write_5m, write_1h = values.pop("tokens_cache_write_5m"), values.pop("tokens_cache_write_1h")
     write = None if write_5m is None and write_1h is None else (write_5m or 0) + (write_1h or 0)  # type: ignore[operator]
     ended: int | None = values["ended_ns"]  # type: ignore[assignment]
@@ -91,9 +93,9 @@ def _span_row(row: tuple[object, ...], last_ns: int | None, as_of_ns: int) -> Sp
             values[name] = None
         write = None
         values["status"] = "running"
-    elif ended is None:
+    elif ended is None and rank < Rank.ENDED:
         values["status"] = open_status(last_ns, as_of_ns)
     else:
         values["status"] = values["status"] or "unknown"
-    values["kind"] = values["kind"] or "run"
+    values["kind"] = values["kind"] or "step"  # a chain, a task, a log record: in the tree, and counted as nothing else
     return SpanRow(**values, tokens_cache_write=write, part_names=names)  # type: ignore[arg-type]

@@ -87,7 +87,7 @@ def _agents(connection: sqlite3.Connection) -> list[str]:
 def _newest(
     connection: sqlite3.Connection, agent: str, before_ns: int, failed_from_ns: int | None = None
 ) -> tuple[int, int, str] | None:
-    """(at_ns, ok, status) of the newest probe before a moment; `failed_from_ns`: of the newest failed one since then."""
+    """(at_ns, ok, status) of the newest probe before a moment; `failed_from_ns`: of the newest failure since then."""
     only_failed = "" if failed_from_ns is None else "AND ok = 0 "
     row = connection.execute(
         f"SELECT at_ns, ok, status FROM probe WHERE agent = ? AND at_ns < ? AND at_ns >= ? {only_failed}"

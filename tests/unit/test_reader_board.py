@@ -16,7 +16,7 @@ from store.record.span import NS_PER_S, Span
 from store.record.window import Window, parse_window
 from store.telemetry.outcome import FRESH_NS, percentile
 from store.telemetry.reader import Reader
-from store.telemetry.views import Board
+from store.telemetry.views import Board, SessionFilter
 from store.telemetry.writer import Writer
 
 NOW_NS = 1_700_000_000_000_000_000
@@ -66,6 +66,45 @@ def test_a_success_rate_counts_only_what_succeeded_or_failed(folder: StoreFolder
 def test_nothing_priced_is_unknown_and_not_free(folder: StoreFolder) -> None:
     fleet = board(folder, [run(1, kind="llm", tokens_output=5, cost_basis="unpriced")]).fleet
     assert (fleet.cost_nano, fleet.burn_nano_per_hour, fleet.unpriced) == (None, None, 1)
+
+
+def test_spans_that_name_no_run_are_one_only_where_their_session_has_no_other(folder: StoreFolder) -> None:
+    loose = Span(
+        namespace="n", span_id="t", session="s1", kind="tool", agent="a", started_ns=NOW_NS - 9, ended_ns=NOW_NS - 1
+    )
+    alone = Span(namespace="n", span_id="u", session="s2", kind="tool", agent="a", ended_ns=NOW_NS - 1, status="ok")
+    named = run(1, session="s1", ended_ns=NOW_NS - 5)
+    with Writer(folder) as writer:
+        writer.write(Batch(spans=[loose, alone, named]), NOW_NS)
+    with Reader(folder) as reader:
+        assert reader.board(parse_window("1h", NOW_NS), NOW_NS, NOW_NS).fleet.runs == 2
+        assert {row.session: row.runs for row in reader.sessions(SessionFilter(), NOW_NS)} == {"s1": 1, "s2": 1}
+        assert {row.session: row.runs for row in reader.sessions(SessionFilter(), NOW_NS - 2)} == {"s1": 1}
+
+
+def test_a_log_without_a_clock_tells_its_outcome_and_is_in_no_window(folder: StoreFolder) -> None:
+    timeless = Span(
+        namespace="n",
+        span_id="r",
+        session="s1",
+        run_id="r",
+        kind="run",
+        agent="a",
+        status="error",
+        cost_nano=5,
+        cost_basis="reported",
+    )
+    with Writer(folder) as writer:
+        writer.write(Batch(spans=[timeless]), NOW_NS)
+    with Reader(folder) as reader:
+        (session,) = reader.sessions(SessionFilter(), NOW_NS)
+        assert (session.status, session.open_spans, session.cost_nano) == ("error", 0, 5)
+        board = reader.board(parse_window("1h", NOW_NS), NOW_NS, NOW_NS)
+        assert (board.fleet.runs, board.fleet.running, board.fleet.cost_nano) == (0, 0, None)
+        trace = reader.trace("s1", NOW_NS)
+        assert trace is not None
+        assert [span.status for span in trace.spans] == ["error"]
+        assert reader.recount().exact
 
 
 def test_an_event_far_ahead_of_its_reading_is_not_the_newest(folder: StoreFolder) -> None:
