@@ -29,7 +29,7 @@ from store.record.batch import Source
 
 UNKNOWN = "unknown"
 _MAX_SAID = 20
-_BACKLOG_BYTES = 4 << 20  # so much to read at once that workers are worth their start
+_BACKLOG_BYTES = 8 << 20  # so much to read at once that workers are worth their start
 _GIVEN_BYTES = 512 << 10
 
 

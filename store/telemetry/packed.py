@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import compress
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,6 +26,7 @@ SPAN_COLUMNS = (*COLUMNS, "at_ns", "future", "block", "parts")
 WIDTH = len(COLUMNS)
 _RANK, _ENDED, _BLOCK = COLUMNS.index("rank"), COLUMNS.index("ended_ns"), WIDTH + 2
 
+Known = TypeVar("Known")
 Sum = tuple[str, str, list[int], list[Any]]
 
 
@@ -123,6 +124,25 @@ def expanded(pattern: bytes, rows: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
         for index, value in zip(places, values, strict=True):
             row[index] = value
         yield tuple(row)
+
+
+def parted(
+    groups: dict[bytes, list[tuple[Any, ...]]], first: int, before: dict[Key, Known]
+) -> tuple[dict[bytes, list[tuple[Any, ...]]], list[tuple[Row, Known]]]:
+    """The rows that are new, and those of SPAN_COLUMNS whose key is in `before`, each with what is there.
+
+    Their blocks are counted from `first` on. Block and parts, where a row has any, are its last two values.
+    """
+    new: dict[bytes, list[tuple[Any, ...]]] = {}
+    known: list[tuple[Row, Known]] = []
+    for pattern, rows in groups.items():
+        moved = [(*row[:-2], row[-2] + first, row[-1]) for row in rows] if pattern[-1] else rows
+        if before:
+            known += [(row, before[row[:2]]) for row in expanded(pattern, (r for r in moved if r[:2] in before))]
+            moved = [row for row in moved if row[:2] not in before]
+        if moved:
+            new[pattern] = moved
+    return new, known
 
 
 class Groups:

@@ -29,6 +29,7 @@ from store.telemetry.packed import (
     Packed,
     fold,
     pack_folded,
+    parted,
     stored_parts,
     unpack,
 )
@@ -38,6 +39,7 @@ from store.telemetry.totals import EXTREMES, SUMS, Deltas, at_ns, contribution, 
 from store.telemetry.wal import WriteAheadLog
 
 _CHUNK = 400
+_FEW = 4  # of this many packed rows at most one may be known, or all are packed anew
 _RANK, _ENDED = COLUMNS.index("rank"), COLUMNS.index("ended_ns")
 _LAST = list(EXTREMES).index("last_ns")
 _decode_packed = msgspec.msgpack.Decoder(Packed).decode
@@ -148,28 +150,61 @@ class Writer:
         return self._add_new(pack_folded(folded, duplicates, len(spans), ingest_ns), ingest_ns, written)
 
     def _write_packed(self, packed: Packed, ingest_ns: int, written: Written) -> int:
-        before = self._before(packed.keys())
-        if not before:
-            return self._add_new(packed, ingest_ns, written)
+        keys = packed.keys()
+        before = self._before(keys)
+        if len(before) * _FEW <= len(keys):
+            return self._add_new(packed, ingest_ns, written, before)
+        # much of it is known: repack, so that texts which the store has already are not stored again
         written.records += packed.records
         written.duplicates += packed.duplicates
         return self._join(unpack(packed), before, ingest_ns, written)
 
-    def _add_new(self, packed: Packed, ingest_ns: int, written: Written) -> int:
-        """Rows that the store knows none of: nothing to take away, nothing to compare. The newest moment of them."""
+    def _add_new(
+        self, packed: Packed, ingest_ns: int, written: Written, before: dict[Key, Before] | None = None
+    ) -> int:
+        """Rows of which the store knows none but those of `before`. The newest moment of them."""
         written.records += packed.records
         written.duplicates += packed.duplicates
-        written.new_spans += sum(len(rows) for rows in packed.groups.values())
-        self._insert(packed.groups, packed.blocks)
         runs, minutes = Deltas(), Deltas()
         for session, run_id, sums, extremes in packed.runs:
             runs.sums[session, run_id], runs.extremes[session, run_id] = sums, extremes
         for minute_ns, agent, sums in packed.minutes:
             minutes.sums[minute_ns, agent] = sums
-        self._apply_all(runs, minutes)
         allowed_ns = ingest_ns + FUTURE_NS
         ends = [extremes[_LAST] for _, _, _, extremes in packed.runs if extremes[_LAST] is not None]
-        return max((end for end in ends if end <= allowed_ns), default=0)
+        newest_ns = max((end for end in ends if end <= allowed_ns), default=0)
+        first = next_block(self._connection)
+        insert_blocks(self._connection, first, packed.blocks)
+        groups, known = parted(packed.groups, first, before or {})
+        changed = [self._rejoin(row, old, runs, minutes, allowed_ns, written) for row, old in known]
+        written.new_spans += sum(len(rows) for rows in groups.values())
+        self._insert_groups(groups)
+        self._connection.executemany(_UPSERT_SPAN, filter(None, changed))
+        self._apply_all(runs, minutes)
+        return newest_ns
+
+    def _rejoin(
+        self, came: Row, old: Before, runs: Deltas, minutes: Deltas, allowed_ns: int, written: Written
+    ) -> tuple[Any, ...] | None:
+        """A packed row of SPAN_COLUMNS whose key the store knows: take back what it was counted as, and join it.
+
+        The row to be written, or None where it says nothing new.
+        """
+        counted = contribution(came[:WIDTH], came[WIDTH + 1])
+        runs.take((counted.session, counted.run_id), counted.sums)
+        if counted.minute is not None:
+            minutes.take(counted.minute, counted.sums)
+        row, parts = join(old.row, came[:WIDTH]), join_parts(old.parts, stored_parts(came))
+        future = int((at_ns(row) or 0) > allowed_ns)
+        joined = contribution(row, future)
+        if (joined.session, joined.run_id) != (counted.session, counted.run_id) or gave_up_an_extreme(counted, joined):
+            runs.dirty.add((counted.session, counted.run_id))
+        if row == old.row and same_parts(parts, old.parts):
+            written.duplicates += 1
+            return None
+        written.changed_spans += 1
+        _add_deltas(runs, minutes, row, future, old)
+        return (*row, at_ns(row), future, *store_refs(parts, row[_RANK], row[_ENDED]))
 
     def _join(self, incoming: Folded, before: dict[Key, Before], ingest_ns: int, written: Written) -> int:
         """Rows of which the store knows some: each total loses what the old row gave and gets what the new one gives.
@@ -222,14 +257,6 @@ class Writer:
                 found[row[0], row[1]] = Before(row[:WIDTH], row[WIDTH + 1], stored_parts(row))
         return found
 
-    def _insert(self, groups: dict[bytes, list[tuple[Any, ...]]], blocks: list[bytes]) -> None:
-        """Insert new rows whose blocks are numbered from 0."""
-        if blocks:
-            first = next_block(self._connection)
-            insert_blocks(self._connection, first, blocks)
-            groups = {pattern: _moved(pattern, rows, first) for pattern, rows in groups.items()}
-        self._insert_groups(groups)
-
     def _insert_groups(self, groups: dict[bytes, list[tuple[Any, ...]]]) -> None:
         for pattern, rows in groups.items():
             names = list(compress(SPAN_COLUMNS, pattern))
@@ -266,7 +293,7 @@ class Writer:
             ],
         )
         # what holds no span any more is not a row
-        emptied = [key for key, sums in deltas.sums.items() if sums[0] < 0]
+        emptied = [key for key, sums in deltas.sums.items() if sums[0] <= 0]
         where = " AND ".join(f"{column} = ?" for column in key_columns)
         self._connection.executemany(f"DELETE FROM {table} WHERE {where} AND spans = 0", emptied)
         for key in deltas.dirty:
@@ -338,13 +365,6 @@ def _add_deltas(runs: Deltas, minutes: Deltas, row: Row, future: int, old: Befor
     runs.raise_extremes(run_key, new.extremes)
     if new.minute is not None:
         minutes.add(new.minute, new.sums)
-
-
-def _moved(pattern: bytes, rows: list[tuple[Any, ...]], first: int) -> list[tuple[Any, ...]]:
-    """The rows with their block counted from `first`; block and parts, where there are any, are the last two values."""
-    if not pattern[-1]:
-        return rows
-    return [(*values[:-2], values[-2] + first, values[-1]) for values in rows]
 
 
 def _rows_of(key: tuple[Any, ...]) -> str:
