@@ -5,7 +5,7 @@ BIN = .venv/bin
 WORKERS ?= 2
 SOAK_SECONDS ?= 600
 
-.PHONY: help run test soak check format lint types imports bench lock wheels clean
+.PHONY: help phoenix run test soak check format lint types imports bench lock wheels clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -28,6 +28,13 @@ test: .venv/.ready
 ## make soak   ten minutes of kills, faults and random sequences (SOAK_SECONDS); prints what was done
 soak: .venv/.ready
 	$(BIN)/python -m tests.fault.soak --seconds $(SOAK_SECONDS)
+
+## make phoenix prepare a real Arize Phoenix for tests/slow/test_phoenix.py (some 650 MB, a venv of its own)
+phoenix: .venv-phoenix/.ready
+.venv-phoenix/.ready: tests/slow/phoenix-requirements.txt .venv/.ready
+	$(PYTHON) -m venv .venv-phoenix
+	VIRTUAL_ENV=.venv-phoenix $(BIN)/uv pip install --quiet -r tests/slow/phoenix-requirements.txt
+	touch $@
 
 ## make check  format, lint, strict types, import contracts, tests
 check: format lint types imports test
@@ -56,4 +63,4 @@ wheels: .venv/.ready
 	$(BIN)/python -m build --wheel --outdir dist .
 
 clean:
-	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-phoenix dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

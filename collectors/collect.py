@@ -12,8 +12,9 @@ from contextlib import ExitStack, contextmanager
 from collectors.declared import CollectError, Declarations, Declared
 from collectors.discover import Selection
 from collectors.enrich import Enricher
+from collectors.enrich.price_table import PriceTable
 from collectors.enrich.rules import RuleRow
-from collectors.gather import Gather
+from collectors.gather import MAX_BYTES, Gather
 from collectors.heart import Heart
 from collectors.inbox import Feeder, Inbox
 from collectors.reading import Outcome, Reading, Stretched
@@ -40,7 +41,7 @@ _LOOK_SHARE = 20  # a look takes at most a twentieth of the time
 class Collector:
     """Collects `sources` (files, folders, globs; plain paths, or Declared with a format or an agent) into a store.
 
-    `rules`: the user's rules of redaction, which go before our own.
+    `rules`: the user's rules of redaction, which go before our own. `prices`: those of the user, before the list.
     `poll`: look at the files by turns instead of waiting for file events.
     `workers`: how many processes help with a backlog (default: as many as there are cores, up to 4; none on one core).
     `feeders`: what delivers records otherwise than by files, while the collector follows.
@@ -54,6 +55,7 @@ class Collector:
         *,
         tool_map: ToolMap | None = None,
         rules: tuple[RuleRow, ...] = (),
+        prices: PriceTable | None = None,
         poll: bool = False,
         max_line_bytes: int = MAX_LINE_BYTES,
         quiet_s: float = QUIET_S,
@@ -67,6 +69,7 @@ class Collector:
         self._declarations = Declarations(declared)
         self._tool_map = tool_map or ToolMap()
         self._rules = rules
+        self._prices = prices
         self._poll = poll
         self._max_line_bytes = max_line_bytes
         self._quiet_s = quiet_s
@@ -111,10 +114,10 @@ class Collector:
             lock = held.enter_context(CollectorLock(self._folder))
             held.enter_context(Heart(lock))
             writer = held.enter_context(Writer(self._folder))
-            enricher = Enricher(self._folder, self._tool_map, self._rules)
+            enricher = Enricher(self._folder, self._tool_map, self._rules, self._prices)
 
             def say(message: str) -> None:
-                self._say(enricher.text(message))
+                self._say(enricher.path(message))  # it may name a path
 
             roster = Roster(
                 [enricher.opened(source) for source in writer.sources()],
@@ -211,7 +214,7 @@ class _Run:
                 self._enqueue(self._roster.look_at_unnamed())
                 self._note_losses()
                 self._check_at_s = now_s + POLL_EVERY_S
-            for delivery in self._inbox.take():
+            for delivery in self._inbox.take(MAX_BYTES):
                 self._gather.add_delivery(delivery)
             if self._queue:
                 self.step(stop)
@@ -242,12 +245,10 @@ class _Run:
     def end(self, stop: threading.Event | None) -> None:
         """Write what was gathered. A stop that is set does not wait for a store that is busy, nor for workers.
 
-        What they still have was saved nowhere, so it is read again next time.
+        What they have was saved nowhere, so it is read again next time.
         """
         if stop is None:
             self._reading.settle()
-        else:
-            self._reading.take()
         for delivery in self._inbox.take():
             self._gather.add_delivery(delivery)
         self._roster.settle_all(final=stop is None)

@@ -125,6 +125,7 @@ class Gather:
         now, before = delivery.feed, self._feeds.get(delivery.feed.feed)
         if before is not None:
             now.records, now.rejected = before.records + now.records, before.rejected + now.rejected
+        now.message = None if now.message is None else self._enricher.path(now.message)
         self._feeds[now.feed] = now
         self._deliveries.append(delivery)
         self._spans += delivery.spans

@@ -74,11 +74,27 @@ class Inbox:
         self.wake()
         return delivery.committed
 
-    def take(self) -> list[Delivery]:
-        """What waits; `settle` each of them."""
+    def take(self, most_bytes: int | None = None) -> list[Delivery]:
+        """What waits, in order; `settle` each of them. With `most_bytes`: one, and more up to that size together."""
         with self._lock:
-            taken, self._waiting = self._waiting, []
+            number, size_bytes = 0, 0
+            for one in self._waiting:
+                size_bytes += one.size_bytes
+                if number and most_bytes is not None and size_bytes > most_bytes:
+                    break
+                number += 1
+            taken, self._waiting = self._waiting[:number], self._waiting[number:]
         return taken
+
+    def withdraw(self, delivery: Delivery) -> None:
+        """Whoever put it waits no longer: it is forgotten, unless it was taken already."""
+        with self._lock:
+            left = [one for one in self._waiting if one is not delivery]
+            if len(left) == len(self._waiting):
+                return
+            self._waiting = left
+            self._bytes -= delivery.size_bytes
+        delivery.committed.cancel()
 
     @property
     def waits(self) -> bool:

@@ -16,6 +16,13 @@ _PROVIDERS = {
     **dict.fromkeys(("z.ai", "z-ai", "z_ai"), "zai"),
     **dict.fromkeys(("togetherai", "together-ai", "together_ai"), "together"),
     **dict.fromkeys(("open_router",), "openrouter"),
+    **dict.fromkeys(
+        ("bedrock", "aws.bedrock", "aws_bedrock", "amazon_bedrock", "amazon-bedrock", "bedrock_converse"), "aws"
+    ),
+    **dict.fromkeys(("vertex", "vertex_ai", "vertexai", "google_vertexai", "google-vertex", "gcp.vertex_ai"), "google"),
+    **dict.fromkeys(
+        ("gemini", "google_genai", "google_gemini", "google-generative-ai", "gcp.gemini", "gcp.gen_ai"), "google"
+    ),
 }
 _GATEWAYS = frozenset({"litellm", "litellm_proxy", "proxy", "gateway"})  # their prefix says nothing of who serves
 _CLOUD = re.compile(
@@ -26,6 +33,7 @@ _ROUTES = re.compile(r"(?:converse|converse_like|invoke|chat|responses)/")
 _ARN = re.compile(r"arn:aws[\w-]*:bedrock:[^/]*/")
 _RESOURCE = re.compile(r"(?:projects/[^/]+/locations/[^/]+/)?(?:publishers/([\w-]+)/)?models/")
 _TAIL = re.compile(r"\[1m\]$|@default$|@\d{8}$|-latest$|-\d{8}$|-\d{4}-\d{2}-\d{2}$")
+_OPENROUTER = re.compile(r":(?:free|nitro|floor|online|thinking|extended|exacto)$")  # its own variants of a model
 _OWN_NAMES = (("text-embedding-", "openai"), ("tts-1", "openai"), ("whisper-", "openai"))
 
 Named = tuple[str | None, str]
@@ -63,7 +71,9 @@ def _readings(provider: str | None, model: str) -> Iterator[Named]:
         yield provider, model
     head, slash, rest = model.partition("/")
     head = _known_as(head) or ""
-    if slash and provider in (None, head, "openrouter" if head == "openrouter" else head, *_GATEWAYS):
+    if slash and provider is None and _OPENROUTER.search(model):
+        yield "openrouter", model
+    elif slash and (provider in (None, head) or provider in _GATEWAYS):
         rest = _ROUTES.sub("", rest, count=1)
         yield from _readings(None if head in _GATEWAYS else head, rest)
     elif provider is None and _CLOUD.match(model):

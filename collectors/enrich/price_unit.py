@@ -1,4 +1,4 @@
-"""The prices of one model as integers of 1e-15 dollars a token, so that a sum is exact, and what a span costs by them."""
+"""The prices of one model as integers of 1e-15 dollars a token, so that a sum is exact; what a span costs by them."""
 
 from __future__ import annotations
 

@@ -14,17 +14,20 @@ from __future__ import annotations
 
 import binascii
 import hmac
+import re
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import accumulate
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
 
 from collectors.enrich.hidden import Plain, hiding, peel
-from collectors.enrich.rules import BASE64, SECRET_NAME, Compiled, Rule, RuleRow, compile_rules
+from collectors.enrich.rules import BASE64, Compiled, Rule, RuleRow, compile_rules
 from collectors.enrich.seams import Seams
-from collectors.enrich.validators import AROUND, TOKEN, Match, may_be_secret
+from collectors.enrich.tree import rebuilt, strings_of
+from collectors.enrich.validators import AROUND, TOKEN, Match
 from store.record.span import Span
 
 FIELDS = (
@@ -58,9 +61,12 @@ FIELDS = (
 IDS = ("namespace", "span_id", "session", "run_id", "parent_id", "retry_of")
 """What joins records: scanned by the rules that are for ids."""
 
+_fields = attrgetter(*FIELDS)
+_ids = attrgetter(*IDS)
+_OURS = re.compile(r"^(?:session|trace|run|tool|llm|text|result|reasoning|evaluation|error|input|output):")
+_BARE_BEFORE, _BARE_AFTER = re.compile(rb'(?:":|[\[,])\s*\Z'), re.compile(rb"\s*[,\]}]")
 _SEPARATOR = b"\x1e"
 _CHUNK_BYTES = 4 * 1024 * 1024
-_DEEPEST_TREE = 100
 _DEEPEST = 4  # JSON in JSON in JSON in JSON
 _LAYERS = 3
 _LONGEST_REFUSED = 256
@@ -86,41 +92,46 @@ class Redactor:
     def __init__(self, key: bytes, added: tuple[RuleRow, ...] = ()) -> None:
         self._key = key
         self._for_text = compile_rules(added)
-        self._for_ids = compile_rules(added, for_ids=True)
+        self._for_ids = compile_rules(added, for_ids=True).around_nothing()
+        self._for_spaced_ids = self._for_text.around_nothing()
 
     def text(self, text: str) -> str:
         """One text, redacted."""
         return self._all([text], self._for_text)[0]
 
     def id(self, text: str) -> str:
-        """One id, path or other name, redacted by the rules that are for ids."""
-        return self._all([text], self._for_ids)[0]
+        """One id, redacted by the rules that are for ids; one with a space in it is a text."""
+        return self._changed_ids({text}).get(text, text)
+
+    def path(self, text: str) -> str:
+        """One path, redacted by the rules that are for ids; one with a space in it is a text."""
+        return self._all([text], self._for_spaced_ids if " " in text else self._for_ids)[0]
 
     def spans(self, spans: Sequence[Span]) -> list[Change]:
         """Redact a batch of spans in place, in one scan a level of nesting, and say what was changed."""
         changes = [Change(*one) for one in self._over_seams(spans)]
-        texts: dict[str, str] = {}
-        ids: dict[str, str] = {}
+        texts: set[str | None] = set()
+        ids: set[str | None] = set()
         for span in spans:
-            for name in FIELDS:
-                value = getattr(span, name)
-                if value:
-                    texts[value] = value
-            for name in IDS:
-                value = getattr(span, name)
-                if value:
-                    ids[value] = value
-            texts.update((value, value) for value in span.parts.values())
-        changed = self._changed(texts, self._for_text)
-        changed_ids = self._changed(ids, self._for_ids)
+            texts.update(_fields(span))
+            ids.update(_ids(span))
+            texts.update(span.parts.values())
+        changed, changed_ids = self._changed(texts, self._for_text), self._changed_ids(ids)
         if changed or changed_ids:
             for span in spans:
                 changes += _replace(span, changed, changed_ids)
         return changes
 
-    def _changed(self, texts: dict[str, str], compiled: Compiled) -> dict[str, str]:
-        before = list(texts)
+    def _changed(self, texts: set[str | None], compiled: Compiled) -> dict[str, str]:
+        before = [text for text in texts if text]
         return {old: new for old, new in zip(before, self._all(before, compiled), strict=True) if old != new}
+
+    def _changed_ids(self, ids: set[str | None]) -> dict[str, str]:
+        """As `_changed`. A word of ours before the id (`session:`) is no part of it: the same id is the same token."""
+        bare = {own: _OURS.sub("", own) if ":" in own else own for own in ids if own}
+        changed = self._changed({own for own in bare.values() if " " not in own}, self._for_ids)
+        changed |= self._changed({own for own in bare.values() if " " in own}, self._for_spaced_ids)
+        return {own: own[: -len(id_)] + changed[id_] for own, id_ in bare.items() if id_ in changed}
 
     def _over_seams(self, spans: Sequence[Span]) -> list[tuple[Span, str, str, str]]:
         """Replace what begins in one block of a message and ends in a later one."""
@@ -208,7 +219,7 @@ class Redactor:
                 continue
             try:
                 tree = _decode(chunk[at])
-                _strings(tree, inner)
+                strings_of(tree, inner)
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 continue  # no JSON, or too deep to be opened: it is looked at as the text that it is
             trees.append((at, tree))
@@ -218,27 +229,10 @@ class Redactor:
         redacted = self._all(found, compiled, depth + 1)
         changed = {a: b for a, b in zip(found, redacted, strict=True) if a != b}
         for at, tree in trees:
-            rebuilt = self._rebuild(tree, changed)
-            if rebuilt is not tree:
-                chunk[at] = _encode(rebuilt)
+            new = rebuilt(tree, changed, lambda value: self._token("secret", value))
+            if new is not tree:
+                chunk[at] = _encode(new)
         return {at for at, _ in trees}
-
-    def _rebuild(self, tree: Any, changed: dict[str, str], named: bool = False) -> Any:
-        """`tree` itself where nothing in it changes. A value under a secret's name is a secret whatever it holds."""
-        if isinstance(tree, str):
-            new = changed.get(tree, tree)
-            return self._token("secret", new) if named and may_be_secret(new) and not TOKEN.search(new) else new
-        if isinstance(tree, list):
-            items = [self._rebuild(one, changed, named) for one in tree]
-            return tree if all(a is b for a, b in zip(items, tree, strict=True)) else items
-        if isinstance(tree, dict):
-            pairs = {
-                changed.get(key, key): self._rebuild(value, changed, SECRET_NAME.search(key) is not None)
-                for key, value in tree.items()
-            }
-            same = all(a in tree and tree[a] is b for a, b in pairs.items()) and len(pairs) == len(tree)
-            return tree if same else pairs
-        return tree
 
     # --- finds
 
@@ -248,7 +242,15 @@ class Redactor:
         pieces: dict[int, list[Piece]] = {}
         for start, end, token in self._matches(_SEPARATOR.join(chunk), compiled, depth):
             at = bisect_right(starts, start) - 1
-            pieces.setdefault(at, []).append((start - starts[at], end - starts[at], token.encode()))
+            start, end = start - starts[at], end - starts[at]
+            text = chunk[at]
+            if (
+                text[start:end].isdigit()
+                and _BARE_BEFORE.search(text[max(0, start - AROUND) : start])
+                and _BARE_AFTER.match(text, end)
+            ):
+                token = f'"{token}"'  # a number of JSON: as text it stays JSON
+            pieces.setdefault(at, []).append((start, end, token.encode()))
         return pieces
 
     def _matches(
@@ -270,7 +272,9 @@ class Redactor:
                 if rule.class_ == BASE64:
                     at = yield from self._decoded(data, compiled, depth, start, end)
                     break
-                taken, token = self._accepted(rule, data, start, end if cut < 0 else min(end, cut))
+                taken, token = self._accepted(
+                    rule, data, start, end if cut < 0 else min(end, cut), around=compiled.around
+                )
                 if token is None:
                     at = max(start, match.start() + 1)
                     break
@@ -279,14 +283,15 @@ class Redactor:
                     at = taken
                     break
 
-    def _accepted(self, rule: Rule, data: bytes, start: int, end: int) -> tuple[int, str | None]:
+    def _accepted(self, rule: Rule, data: bytes, start: int, end: int, *, around: bool) -> tuple[int, str | None]:
         """Where the find ends and its token; None where the rule's validator refuses it.
 
         A refusal costs a second look at the value: only short ones may be refused, so time stays linear.
         """
         value = data[start:end].decode("utf-8", "replace")
         if rule.accepts is not None and end - start <= _LONGEST_REFUSED:
-            taken = rule.accepts(Match(value, data[max(0, start - AROUND) : start], data[end : end + AROUND]))
+            before, after = (data[max(0, start - AROUND) : start], data[end : end + AROUND]) if around else (b"", b"")
+            taken = rule.accepts(Match(value, before, after))
             if not taken:
                 return end, None
             if taken < len(value):
@@ -351,16 +356,23 @@ def _same(class_: str, value: str) -> str:
 
 
 def _replace(span: Span, changed: dict[str, str], changed_ids: dict[str, str]) -> Iterator[Change]:
-    for names, new in ((FIELDS, changed), (IDS, changed_ids)):
-        for name in names if new else ():
-            value = getattr(span, name)
-            if value and value in new:
-                setattr(span, name, new[value])
-                yield Change(span, name, value, new[value])
+    if not changed.keys().isdisjoint(_fields(span)):
+        for name in FIELDS:
+            yield from _replace_field(span, name, changed)
+    if not changed_ids.keys().isdisjoint(_ids(span)):
+        for name in IDS:
+            yield from _replace_field(span, name, changed_ids)
     for name, value in span.parts.items():
         if value in changed:
             span.parts[name] = changed[value]
             yield Change(span, name, value, changed[value])
+
+
+def _replace_field(span: Span, name: str, changed: dict[str, str]) -> Iterator[Change]:
+    value = getattr(span, name)
+    if value and value in changed:
+        setattr(span, name, changed[value])
+        yield Change(span, name, value, changed[value])
 
 
 def _starts(chunk: Iterable[bytes]) -> list[int]:
@@ -377,18 +389,3 @@ def _with(data: bytes, pieces: list[Piece]) -> bytes:
         built += [data[done:start], token]
         done = end
     return b"".join([*built, data[done:]])
-
-
-def _strings(tree: Any, into: dict[str, str], depth: int = 0) -> None:
-    """All strings of a JSON tree, keys too. RecursionError well before Python's own, for what is nested too deeply."""
-    if depth > _DEEPEST_TREE:
-        raise RecursionError
-    if isinstance(tree, str):
-        into[tree] = tree
-    elif isinstance(tree, list):
-        for one in tree:
-            _strings(one, into, depth + 1)
-    elif isinstance(tree, dict):
-        for key, value in tree.items():
-            into[key] = key
-            _strings(value, into, depth + 1)

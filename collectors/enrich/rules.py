@@ -55,11 +55,20 @@ class Rule(NamedTuple):
 
 
 class Compiled(NamedTuple):
-    """One alternation over bytes, and what the group of each rule means. `bare` is the same without base64."""
+    """One alternation over bytes, and what the group of each rule means. `bare` is the same without base64.
+
+    `around`: what stands around a match may refuse it. Not in ids, which formats make of other ids.
+    """
 
     pattern: Any
     rules: dict[int, Rule]
     bare: Compiled | None = None
+    around: bool = True
+
+    def around_nothing(self) -> Compiled:
+        """The same rules, which take a match for itself."""
+        bare = None if self.bare is None else self.bare._replace(around=False)
+        return self._replace(bare=bare, around=False)
 
 
 def load_rules(path: Path) -> tuple[RuleRow, ...]:

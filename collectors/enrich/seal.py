@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Protocol
 
 import msgspec
 
@@ -22,13 +23,23 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[str, str | None, str | None, bytes]).decode
 
 
-def sealed(source: Source, key: bytes, redact: Callable[[str], str]) -> Source:
-    """The source as the store may have it: itself where no rule matches. `redact` is for paths and ids."""
-    path, agent = redact(source.path), None if source.agent is None else redact(source.agent)
-    message = None if source.message is None else redact(source.message)
+class Redacts(Protocol):
+    """The part of a Redactor that a source needs."""
+
+    def text(self, text: str) -> str: ...
+
+    def path(self, text: str) -> str: ...
+
+    def id(self, text: str) -> str: ...
+
+
+def sealed(source: Source, key: bytes, redacts: Redacts) -> Source:
+    """The source as the store may have it: itself where no rule matches."""
+    path, agent = redacts.path(source.path), None if source.agent is None else redacts.text(source.agent)
+    message = None if source.message is None else redacts.text(source.message)
     state = source.parser_state
-    shown = state.decode("utf-8", "replace")  # ids stand in msgpack as they are, so the rules see them
-    if (path, agent, message) == (source.path, source.agent, source.message) and (not state or redact(shown) == shown):
+    shown_as_is = (path, agent, message) == (source.path, source.agent, source.message)
+    if shown_as_is and all(redacts.id(text) == text for text in _texts(state)):
         return source
     plain = _encode((_storable(source.path), source.agent, source.message, state))
     nonce = _nonce(key, plain)
@@ -51,6 +62,29 @@ def opened(source: Source, key: bytes) -> Source:
         )
     path, agent, message, parser_state = _decode(plain)
     return msgspec.structs.replace(source, path=_named(path), agent=agent, message=message, parser_state=parser_state)
+
+
+def _texts(state: bytes) -> list[str]:
+    """Every text in a parser's state, which is msgpack. What is no msgpack is one text."""
+    if not state:
+        return []
+    try:
+        return list(_strings(msgspec.msgpack.decode(state)))
+    except (msgspec.MsgspecError, RecursionError):
+        return [state.decode("utf-8", "replace")]
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, bytes):
+        yield value.decode("utf-8", "replace")
+    elif isinstance(value, dict):
+        for pair in value.items():
+            yield from _strings(pair)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _strings(one)
 
 
 def _nonce(key: bytes, plain: bytes) -> bytes:

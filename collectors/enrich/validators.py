@@ -69,8 +69,10 @@ def _mixed(match: Match) -> int:
 # --- numbers that stand for a person
 
 
-_GLUED_BEFORE = re.compile(rb"(?:[0-9A-Za-z_][-.,/_\\]|[0-9A-Fa-f]{4,}[-:])$")
-_GLUED_AFTER = re.compile(rb"^(?:[-_/\\][0-9A-Za-z]|[.,:][0-9])")
+_GLUED_BEFORE = re.compile(rb"(?:[0-9A-Za-z_][-./_\\]|_|[0-9A-Fa-f]{4,}[-:])$")
+_PIECE_BEFORE = re.compile(rb"(?:[0-9A-Za-z][-.]|[0-9A-Fa-f]{4,}[-:])$")  # of a number in groups
+_GLUED_AFTER = re.compile(rb"^(?:[-_/\\][0-9A-Za-z]|[.:][0-9])")
+_PIECE_AFTER = re.compile(rb"^[-_/\\.:][0-9]")
 _OF_A_MACHINE = re.compile(
     rb"(?i)(?:\bid|_id|[a-z]Id|uuid|trace|span|parent|session|run|epoch|time|stamp|date|_at|nanos?|seed|hash|sha|offset"
     rb"|bytes|size|count|tokens?|_n|_ns|_us|_ms|version|build|revision|inode|pid|port|line)[\"\x27]?\s*[:=(#]\s*[\"\x27]?$"
@@ -80,7 +82,7 @@ _OF_A_CARD = re.compile(rb"(?i)card|visa|mastercard|amex|maestro|\bpan\b|credit|
 
 def _stands_alone(before: bytes, after: bytes) -> bool:
     """No piece of a longer number, uuid, version, path or fraction."""
-    return _GLUED_BEFORE.search(before) is None and _GLUED_AFTER.search(after) is None
+    return _PIECE_BEFORE.search(before) is None and _PIECE_AFTER.search(after) is None
 
 
 # issuer prefixes with the lengths of their numbers: ISO/IEC 7812 ranges as the schemes publish them
@@ -115,13 +117,12 @@ def _card(match: Match) -> int:
     value, before, after = match
     issuers = [lengths for prefix, lengths in _ISSUERS if prefix.match(_NO_DIGIT.sub("", value))]
     end = next((end for end in _ends(value) if issuers and _is_card(value[:end], issuers)), 0)
-    if not end or _GLUED_BEFORE.search(before) or (end == len(value) and _GLUED_AFTER.search(after)):
+    grouped = not value[:end].isdigit()
+    left, right = (_PIECE_BEFORE, _PIECE_AFTER) if grouped else (_GLUED_BEFORE, _GLUED_AFTER)
+    if not end or left.search(before) or (end == len(value) and right.search(after)):
         return 0
     named = _OF_A_CARD.search(before) is not None
-    grouped = not value[:end].isdigit()
-    if not named and (_OF_A_MACHINE.search(before) or not (grouped or end in _USUAL)):
-        return 0
-    return end
+    return end if grouped or named or (end in _USUAL and _OF_A_MACHINE.search(before) is None) else 0
 
 
 def _ends(value: str) -> list[int]:
@@ -201,7 +202,7 @@ def _is_phone(text: str, region: str | None, *, possible: bool = False) -> bool:
 def _phone_international(match: Match) -> int:
     """`+` and a number of the world's plan. With groups it need only be possible: also numbers kept for examples."""
     value, before, after = match
-    if before[-1:].isalnum() or _GLUED_AFTER.search(after):
+    if before[-1:].isalnum() or _PIECE_AFTER.search(after):
         return 0
     return len(value) if _is_phone(value, None, possible=not value[1:].isdigit()) else 0
 
@@ -228,7 +229,7 @@ def _phone_named(match: Match) -> int:
 
 _OF_A_VERSION = re.compile(
     rb"(?i)(?:\bv|version|\bver\.?|release|build|revision|\brev|section|chapter|firmware|oid|==|[<>~^!]=?|@)"
-    rb"[\"\x27]?\s*[:=]?\s*[\"\x27]?$|[^/]/$|\.$"
+    rb"[\"\x27]?\s*[:=]?\s*[\"\x27]?$|(?:\A|[\s\"\x27(;,])[A-Za-z][\w.+-]*/$|\.$"
 )
 _OF_AN_ADDRESS = re.compile(
     rb"(?i)\bip\b|ip_|_ip|ipv4|addr|host|client|remote|\bfrom\b|peer|\bsrc|\bdst|source|forwarded|server|ssh|ping|://"
@@ -243,7 +244,7 @@ def _ipv4(match: Match) -> int:
     Four small numbers are a version or a section unless something around them speaks of an address.
     """
     value, before, after = match
-    if _OF_A_VERSION.search(before) or _GLUED_BEFORE.search(before) or re.match(rb"\.[0-9]|-[A-Za-z]|_", after):
+    if _OF_A_VERSION.search(before) or _PIECE_BEFORE.search(before) or re.match(rb"\.[0-9]|-[A-Za-z]|_", after):
         return 0
     try:
         address = ipaddress.IPv4Address(value)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from collectors.enrich.rules import RuleRow
 from collectors.explain.model import Explained, RecordRows, Shown, SpanRows
 from collectors.explain.own import rows_of, unused_in
 from collectors.explain.totals import Count
@@ -31,13 +32,16 @@ def explain_file(
     form: Format | None = None,
     known_by: str = "",
     agent: str | None = None,
+    rules: tuple[RuleRow, ...] = (),
     records: int = 5,
 ) -> Explained:
-    """Read `path` as `form` (None: by content) and say how; `known_by` is who declared the format.
+    """Read `path` as `form` (None: by content) and say how.
+
+    `known_by` is who declared the format; `rules` are redaction rules of the user's.
 
     Nothing is written, and no store is touched. OSError where the file cannot be read.
     """
-    shown = Shown()
+    shown = Shown(rules)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         content = content_of(descriptor)
@@ -82,15 +86,19 @@ class _Told:
             if whole is not None:
                 self.form, self.document, self.known_by = whole, document, "recognised by the whole document"
         if self.form is None:
-            self.known_by = self._why_unknown(document)
+            self.document, self.known_by = document, self._why_unknown(document)
 
     def _why_unknown(self, document: bytes | None) -> str:
         objects = sum(1 for data in self.head if is_whole(data) and data.lstrip().startswith(b"{"))
+        known = f"none of the {len(FORMATS)} formats knows"
         if document is not None:
-            return f"one JSON document that none of the {len(FORMATS)} formats knows"
+            return f"one JSON document that {known}"
         if not self.head:
             return "it has no whole line"
-        return f"{objects} of its first {len(self.head)} lines are JSON objects, and no format knows them"
+        if not objects:
+            return "its first lines are no JSON objects: it cannot be read, as whatever format"
+        many = f"{objects} of its first {len(self.head)} lines are JSON objects" if len(self.head) > 1 else "one line"
+        return f"{many} that {known}"
 
 
 class _Explaining:
@@ -102,6 +110,7 @@ class _Explaining:
         self._facts = facts
         self._shown = shown
         self._left = records
+        self._said: set[str] = set()
         self._mapping = form.mapping if isinstance(form, OwnJson) else None
         self._count = Count(self._mapping)
 
@@ -125,16 +134,23 @@ class _Explaining:
         if self._mapping is not None:
             for one in _records_in(line):
                 if self._left > 0:
-                    self._left -= 1
-                    self._out.records.append(self._own(number, one, self._mapping))
+                    self._keep(self._own(number, one, self._mapping))
             return
         rows = self._outcome(number, line, parsed)
         if rows.outcome == "nothing":
             return  # a line that says nothing by itself: the next one may
-        self._left -= 1
         if rows.outcome == "span":
             traced = trace(self._form, self._facts, state, line, self._shown)
             rows.spans, rows.unused = traced.spans, traced.unused
+        self._keep(rows)
+
+    def _keep(self, rows: RecordRows) -> None:
+        """Show it, unless it is only one more of those that are not read for the same reason."""
+        if rows.outcome != "span":
+            if rows.reason in self._said:
+                return
+            self._said.add(rows.reason)
+        self._left -= 1
         self._out.records.append(rows)
 
     def _own(self, number: int, line: Line, mapping: OwnMapping) -> RecordRows:

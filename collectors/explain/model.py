@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from collectors.enrich.redact import Redactor
+from collectors.enrich.rules import RuleRow
 from collectors.formats.decode import canonical
 from store.record.span import NANO_PER_USD, NS_PER_MS
 from store.record.window import iso
@@ -87,8 +88,9 @@ class Explained:
 class Shown:
     """Values as they are shown: redacted first, then cut."""
 
-    def __init__(self) -> None:
-        self.redact: Callable[[str], str] = Redactor(secrets.token_bytes(32)).text
+    def __init__(self, rules: tuple[RuleRow, ...] = ()) -> None:
+        """`rules`: the user's own, beside those that come with Andon."""
+        self.redact: Callable[[str], str] = Redactor(secrets.token_bytes(32), rules).text
 
     def text(self, text: str) -> str:
         clean = self.redact(text[:_LOOK_CHARS])

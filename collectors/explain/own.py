@@ -6,7 +6,7 @@ from typing import Any
 
 from collectors.explain.model import FieldRow, Shown
 from collectors.formats.own_mapping import TIMES, Found, OwnField, OwnMapping
-from collectors.formats.own_paths import MISSING, Path, leaves_of, path_text
+from collectors.formats.own_paths import MISSING, Path, leaves_of, near_of, path_text
 from store.record.span import KINDS, Span
 from store.record.window import iso
 
@@ -19,7 +19,11 @@ def rows_of(row: dict[str, Any], span: Span | None, mapping: OwnMapping, shown: 
     """Every mapped field, in the order of the mapping. `span` None: the record became none."""
     found = {one.name: one.read(row, mapping) for one in mapping.fields}
     flags = set((span.flags or "").split(",")) if span is not None else set()
-    return [_row(one, found[one.name], found, flags, mapping, shown) for one in mapping.fields]
+    rows = [_row(one, found[one.name], found, flags, mapping, shown) for one in mapping.fields]
+    for one, own in zip(mapping.fields, rows, strict=True):
+        if own.raw is None and own.became is None and (near := near_of(row, one.paths[0])) is not None:
+            own.why += f" (is it {shown.text(near)}?)"
+    return rows
 
 
 def unused_in(row: dict[str, Any], mapping: OwnMapping, shown: Shown) -> list[str]:

@@ -50,7 +50,7 @@ def trace(form: Format, facts: SourceFacts, state: bytes, line: Line, shown: Sho
         spans = form.parser(facts, state).parse([Line(line.offset, data)]).spans
         if len(spans) != len(base):
             used.add(path)
-            continue
+            spans = _matched(base, spans)
         for key in _changed(base, spans) - of_the_bytes:
             used.add(path)
             came_of.setdefault(key, []).append((path, value))
@@ -86,6 +86,21 @@ def _span_rows(
             )
         )
     return SpanRows(shown.text(span.span_id), span.kind or "", rows)
+
+
+def _matched(base: list[Span], spans: list[Span]) -> list[Span]:
+    """For each span of `base` the one of its kind and turn, for an id may be of the bytes; itself where none is."""
+    own = dict(zip(_turns(spans), spans, strict=True))
+    return [own.get(turn, span) for turn, span in zip(_turns(base), base, strict=True)]
+
+
+def _turns(spans: list[Span]) -> list[tuple[str | None, int]]:
+    seen: dict[str | None, int] = {}
+    turns = []
+    for span in spans:
+        seen[span.kind] = seen.get(span.kind, 0) + 1
+        turns.append((span.kind, seen[span.kind]))
+    return turns
 
 
 def _says(value: Any, raw: Any) -> bool:

@@ -6,6 +6,7 @@ wrong with it is said when it is made, by the name of its key.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -226,8 +227,6 @@ def _flat(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _nearest(name: str, known: set[str]) -> str:
-    import difflib
-
     near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else "docs/own-json.md lists the fields"
 

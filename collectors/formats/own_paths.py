@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import Any, Final
 
@@ -83,6 +84,20 @@ def break_of(value: Any, path: Path) -> str:
         else:
             return f"{before} is {'null' if value is None else 'neither object nor list'}"
     return "it is null" if value is None else "it is there"
+
+
+def near_of(value: Any, path: Path) -> str | None:
+    """The name, in the object where a path ends too early, that was likely meant: text of the log."""
+    for part in path:
+        if not isinstance(value, dict):
+            return None
+        if part not in value:
+            by_case = {key.casefold().replace("_", ""): key for key in value}
+            meant = by_case.get(part.casefold().replace("_", ""))
+            near = difflib.get_close_matches(part, list(value)[:200], n=1, cutoff=0.75)
+            return meant or (near[0] if near else None)
+        value = value[part]
+    return None
 
 
 Tree = dict[str, Any]

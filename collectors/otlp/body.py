@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import zlib
 from collections.abc import AsyncIterator
 
-MAX_BODY_BYTES = 16 << 20
+MAX_BODY_BYTES = 16 << 20  # as it comes
 MAX_UNPACKED_BYTES = 32 << 20
+MAX_RATIO = 200  # text that repeats itself packs to a hundredth at most, a bomb to a thousandth
 MAX_BODY_S = 30.0
+WBITS = {"gzip": 31, "deflate": 15}  # by the name of the coding; "deflate" is zlib's wrapping, as exporters send it
+_SMALL_BYTES = 1 << 20  # the ratio of what is small does not matter
+_MAX_MEMBERS = 1000
 _STEP_BYTES = 256 << 10
 
 
@@ -22,7 +27,7 @@ class RefusedError(Exception):
 
 
 class Budget:
-    """Bytes of all requests together that are held between their arrival and their commit."""
+    """Bytes of all bodies of one address that are held until they are decoded. For one thread: the server's."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -31,7 +36,7 @@ class Budget:
     def take(self, count: int) -> None:
         """RefusedError with 503 where that is more than there is: the sender tries again."""
         if self._used_bytes + count > self._limit_bytes:
-            raise RefusedError(503, "too much is waiting for the store; try again")
+            raise RefusedError(503, "too much is being received; try again")
         self._used_bytes += count
 
     def give_back(self, count: int) -> None:
@@ -56,47 +61,57 @@ class Share:
         self._budget.give_back(self.bytes)
 
 
-async def read_body(chunks: AsyncIterator[bytes], *, gzipped: bool, share: Share) -> bytes:
-    """The whole body, unpacked. RefusedError: 413 too long, 408 too slow, 400 damaged, 503 no room."""
+async def read_body(chunks: AsyncIterator[bytes], *, coding: str, stated_bytes: int | None, share: Share) -> bytes:
+    """The whole body, unpacked. RefusedError: 413 too long, 408 too slow, 400 damaged, 503 no room.
+
+    `coding`: "", or a key of WBITS. `stated_bytes`: its Content-Length, if it has one.
+    """
+    _limit(stated_bytes or 0, MAX_BODY_BYTES)
     try:
         async with asyncio.timeout(MAX_BODY_S):
-            return await (_unpacked(chunks, share) if gzipped else _plain(chunks, share))
+            return await (_unpacked(chunks, WBITS[coding], share) if coding else _plain(chunks, share))
     except TimeoutError:
         raise RefusedError(408, f"the body did not come within {MAX_BODY_S:g} s") from None
 
 
 async def _plain(chunks: AsyncIterator[bytes], share: Share) -> bytes:
-    body = bytearray()
+    body = io.BytesIO()  # its value is no copy
     async for chunk in chunks:
-        _limit(len(body) + len(chunk), MAX_BODY_BYTES)
+        _limit(body.tell() + len(chunk), MAX_BODY_BYTES)
         share.take(len(chunk))
-        body += chunk
-    return bytes(body)
+        body.write(chunk)
+    return body.getvalue()
 
 
-async def _unpacked(chunks: AsyncIterator[bytes], share: Share) -> bytes:
+async def _unpacked(chunks: AsyncIterator[bytes], wbits: int, share: Share) -> bytes:
     """Unpacked as it comes: a bomb is refused at the limit, not after it."""
-    body = bytearray()
-    came_bytes = 0
-    inflate = zlib.decompressobj(wbits=31)
+    body = io.BytesIO()
+    came_bytes, members = 0, 1
+    inflate = zlib.decompressobj(wbits)
     try:
         async for chunk in chunks:
             came_bytes += len(chunk)
             _limit(came_bytes, MAX_BODY_BYTES)
             rest = chunk
             while rest:
-                if inflate.eof:  # another member
-                    inflate = zlib.decompressobj(wbits=31)
+                if inflate.eof:
+                    members += 1
+                    if members > _MAX_MEMBERS:
+                        raise RefusedError(413, "packed in too many pieces")
+                    inflate = zlib.decompressobj(wbits)
                 piece = inflate.decompress(rest, _STEP_BYTES)
-                _limit(len(body) + len(piece), MAX_UNPACKED_BYTES)
+                size_bytes = body.tell() + len(piece)
+                _limit(size_bytes, MAX_UNPACKED_BYTES)
+                if size_bytes > max(_SMALL_BYTES, came_bytes * MAX_RATIO):
+                    raise RefusedError(413, f"it unpacks to more than {MAX_RATIO} times its size")
                 share.take(len(piece))
-                body += piece
+                body.write(piece)
                 rest = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
     except zlib.error:
-        raise RefusedError(400, "the body is no gzip") from None
+        raise RefusedError(400, "the body is not packed as it says") from None
     if came_bytes and not inflate.eof:
-        raise RefusedError(400, "the gzip body ends too early")
-    return bytes(body)
+        raise RefusedError(400, "the packed body ends too early")
+    return body.getvalue()
 
 
 def _limit(size_bytes: int, most_bytes: int) -> None:

@@ -33,7 +33,8 @@ def client(timeout_s: float) -> httpx.AsyncClient:
         timeout=timeout_s,
         # an answer that was packed could unpack to any size
         headers={"user-agent": USER_AGENT, "accept-encoding": "identity"},
-        limits=httpx.Limits(max_connections=32, max_keepalive_connections=4),
+        # waiting for a free connection would count as the host's own silence
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=4),
     )
 
 

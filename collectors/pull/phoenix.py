@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 NAME = "phoenix"
 PAGE_ROWS = 200
+FIRST_ROWS = 2 * KEPT  # while not more than half of them are new, one page is a whole walk
 MAX_PAGE_BYTES = MAX_VALUE_BYTES
 TIMEOUT_S = 30.0
 _ROW = "Span:"
@@ -73,7 +74,7 @@ class Phoenix:
         import asyncio
 
         while True:
-            rows = min(self._rows, PAGE_ROWS if self.walk.under_way else KEPT)
+            rows = min(self._rows, PAGE_ROWS if self.walk.under_way else FIRST_ROWS)
             params = {"limit": str(rows), "sort": "id", "order": "desc"}
             if self.walk.under_way:
                 params["cursor"] = self.walk.next

@@ -3,16 +3,16 @@
 Phoenix numbers its rows as it stores them, so a span that ends late has a new number, however early it began: rows are
 walked by number, not by time. Numbers are not trusted beyond that. SQLite gives the numbers of deleted rows again, a
 Phoenix may be started with an empty database, and PostgreSQL may commit a lower number after a higher one. So the
-newest rows are kept by number and a hash of their key: a walk ends where it meets one of them unchanged; rows between
-them that were not seen are taken; where none is met it goes down to the end. Reading a row again changes nothing, for
-a span is known by its own key.
+newest rows are kept by number and a hash of their key: a walk that meets one of them unchanged ends below the last of
+them, and takes the rows between them that are new; one that meets none goes down to the end. Reading a row again
+changes nothing, for a span is known by its own key.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-KEPT = 100  # rows by which a walk knows where the one before began
+KEPT = 50  # rows by which a walk knows where the one before began
 Row = tuple[int, str]  # (number, hash of the span's key)
 
 
@@ -27,7 +27,6 @@ class Walk(msgspec.Struct):
     next: str = ""
     top: dict[int, str] = {}  # the newest rows of the walk that is under way
     last: int | None = None  # the lowest number it has read
-    met: bool = False  # it has met a known row
 
     @classmethod
     def of(cls, cursor: str) -> Walk:
@@ -55,26 +54,25 @@ class Walk(msgspec.Struct):
                 raise LostOrderError
             below = number
         if not self.under_way:
-            self.top, self.last, self.met = dict(rows[:KEPT]), None, False
-        floor = min(self.known, default=0)
+            self.top, self.last = {}, None
+        self.top.update(rows[: KEPT - len(self.top)])
+        floor = min(self.known) if len(self.known) >= KEPT else 0  # fewer are all the rows that there were
         fresh: list[int] = []
+        met = False  # in this very page: since the one before, the database may have become another
         for place, (number, key_hash) in enumerate(rows):
             if self.known.get(number) == key_hash:
-                self.met = True
-            elif not (self.met and number < floor):
+                met = True
+            elif not (met and number < floor):
                 fresh.append(place)
         if rows:
             self.last = rows[-1][0]
-        self.next = "" if self.met else following
+        self.next = "" if met and self.last is not None and self.last <= floor else following
         if not self.under_way:
-            self._end()
+            kept = {**(self.known if met else {}), **self.top}
+            self.known = {number: kept[number] for number in sorted(kept, reverse=True)[:KEPT]}
+            self.top, self.last = {}, None
         return fresh
 
     def skip_to(self, cursor: str, number: int) -> None:
         """Leave out a row that cannot be read; the walk goes on at `cursor`, below `number`."""
         self.next, self.last = cursor, number
-
-    def _end(self) -> None:
-        kept = {**(self.known if self.met else {}), **self.top}
-        self.known = {number: kept[number] for number in sorted(kept, reverse=True)[:KEPT]}
-        self.top, self.last = {}, None

@@ -79,6 +79,7 @@ def collect_command(settings: Settings, paths: tuple[Path, ...], once: bool, as_
         feeders=[*receivers, *([outside] if outside is not None else [])],
         tool_map=settings.registry().tool_map(),
         rules=settings.redaction_rules(),
+        prices=settings.prices(),
         poll=how["poll"],
         quiet_s=settings.config().rotate_wait_s,
         on_message=None if once else _say_live,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _MOST_SHOWN = 8
 _UNUSED_SHOWN = 12
+_UNUSED_WIDTH = 64
 
 
 def explain(
@@ -34,7 +35,14 @@ def explain(
 
     form, known_by, own_agent = _declared(settings, path, format_name)
     try:
-        explained = explain_file(path, form=form, known_by=known_by, agent=agent or own_agent, records=records)
+        explained = explain_file(
+            path,
+            form=form,
+            known_by=known_by,
+            agent=agent or own_agent,
+            rules=settings.redaction_rules(),
+            records=records,
+        )
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}") from None
     if as_json:
@@ -113,7 +121,8 @@ class _Print:
         if record.unused:
             more = len(record.unused) - _UNUSED_SHOWN
             rest = [f"and {more} more"] if more > 0 else []
-            self._wrapped("; ".join([*record.unused[:_UNUSED_SHOWN], *rest]), "  in no field: ")
+            shown = [one_line(one, _UNUSED_WIDTH) for one in record.unused[:_UNUSED_SHOWN]]
+            self._wrapped("; ".join([*shown, *rest]), "  in no field: ")
 
     def _fields(self, every: list[FieldRow]) -> None:
         """What lies at a path, in columns; what came of the format, of lines before or of several values, in a line."""
@@ -136,6 +145,11 @@ class _Print:
 
     def _columns(self, rows: list[FieldRow]) -> None:
         clean = [[one_line(x, 400) for x in (r.field, r.path, r.raw or "", r.became or "")] for r in rows]
+        for row, cells in zip(rows, clean, strict=True):
+            if row.became is None:
+                cells[3] = "(not read)"
+            elif row.raw is None:
+                cells[2] = "-"
         heads = ["field", "path", "in the log", "became"]
         needs = [max(len(row[at]) for row in [heads, *clean]) for at in range(4)]
         first, second = min(17, needs[0]), min(self._width // 4, needs[1])
@@ -144,10 +158,6 @@ class _Print:
         widths = [first, second, left - fourth, fourth]
         click.echo("  " + "  ".join(fit(x, w) for x, w in zip(heads, widths, strict=True)).rstrip())
         for row, cells in zip(rows, clean, strict=True):
-            if row.became is None:
-                cells[3] = "(not read)"
-            elif row.raw is None:
-                cells[2] = "-"
             cells[1] = _end_of(cells[1], widths[1])
             click.echo("  " + "  ".join(fit(x, w) for x, w in zip(cells, widths, strict=True)).rstrip())
             if row.why:

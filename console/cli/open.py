@@ -48,6 +48,10 @@ def make_context(settings: Settings, folder: StoreFolder, banner: tuple[str, ...
         registry = settings.registry()
     except Refused as error:
         registry, banner = Registry(), (*banner, error.format_message())
+    try:
+        rules = settings.redaction_rules()
+    except Refused as error:
+        rules, banner = (), (*banner, error.format_message())
     with contextlib.suppress(StoreError), Reader(folder) as reader:
         banner = (*banner, reader.warning) if reader.warning is not None else banner
     as_of_ns = settings.named_moment_ns()
@@ -65,7 +69,7 @@ def make_context(settings: Settings, folder: StoreFolder, banner: tuple[str, ...
         environment=settings.config().environment,
         banner=banner,
         ascii_only=not _speaks_utf8(),
-        rules=settings.redaction_rules(),
+        rules=rules,
         collector_note=note,
     )
 

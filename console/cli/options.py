@@ -16,6 +16,7 @@ from store.folder import StoreError, StoreFolder
 
 if TYPE_CHECKING:
     from collectors.enrich import Enricher
+    from collectors.enrich.price_table import PriceTable
     from collectors.enrich.rules import RuleRow
     from store.record.scope import Scope
     from store.registry.config import Config
@@ -93,12 +94,25 @@ class Settings:
         except RulesError as error:
             raise Refused(str(error)) from None
 
-    def enricher(self) -> Enricher:
+    def prices(self) -> PriceTable:
+        """prices.toml of the config folder, or the file that the config names. Refused with the key that is wrong."""
+        from collectors.enrich.price_file import PriceTableError, load_prices
+
+        named = self.config().prices.file
+        path = self.config_folder / Path(named or "prices.toml").expanduser()
+        if named is not None and not path.exists():
+            raise Refused(f"{path}, named by [prices] file in andon.toml, is not there")
+        try:
+            return load_prices(path)
+        except PriceTableError as error:
+            raise Refused(str(error)) from None
+
+    def enricher(self, *, own_rules_only: bool = False) -> Enricher:
         """What makes a value that somebody typed raw into what the store holds. The store has a key already."""
         from collectors.enrich import Enricher
         from store.record.tools import ToolMap
 
-        return Enricher(self.folder, ToolMap(), self.redaction_rules())
+        return Enricher(self.folder, ToolMap(), () if own_rules_only else self.redaction_rules())
 
     def zone(self) -> str:
         """The zone in which a day begins: --tz, else the config's, else UTC."""
@@ -146,11 +160,11 @@ class Settings:
         except ScopeError as error:
             raise click.UsageError(str(error)) from None
 
-    def stored_scope(self, scope: Scope) -> Scope:
+    def stored_scope(self, scope: Scope, *, own_rules_only: bool = False) -> Scope:
         """The scope as the store knows it: a value that redaction replaced is looked up by its token."""
         if not scope.parts or not self.folder.redact_key.exists():
             return scope
-        enricher = self.enricher()
+        enricher = self.enricher(own_rules_only=own_rules_only)
         return type(scope)(
             tuple(
                 (kind, (enricher.id_of if kind == "session" else enricher.token_of)(value))

@@ -192,9 +192,14 @@ def _folder_of_a_stop(settings: Settings) -> StoreFolder:
 
 
 def _stored_or_raw(settings: Settings, scope: Scope) -> Scope:
+    """A stop never waits for the store, nor for rules that are wrong."""
     try:
-        return settings.stored_scope(scope)
-    except (OSError, StoreError) as error:  # a stop never waits for the store
+        try:
+            return settings.stored_scope(scope)
+        except Refused as error:
+            click.echo(f"andon: {error.format_message()}; the scope is redacted by Andon's own rules alone", err=True)
+            return settings.stored_scope(scope, own_rules_only=True)
+    except (OSError, StoreError) as error:
         click.echo(f"andon: the redaction key cannot be read ({error}); the scope is stored as it was typed", err=True)
         return scope
 

@@ -171,6 +171,19 @@ def test_sql_statements(sql: str, expected: list[tuple[str, str | None]]) -> Non
     assert [(one.operation, one.resource) for one in sql_effects(sql, "sql")] == expected
 
 
+@pytest.mark.parametrize(
+    "sql",
+    ["/*" * 10_000, "'" * 20_001, "\\'" * 10_000, "SELECT x " * 3_000, "UPDATE " * 3_000, "INSERT" + " " * 20_000,
+     "UPDATE " + "a" * 20_000, "UPDATE a" + " " * 20_000, "LOAD DATA " * 2_000, "CREATE TABLE " * 1_500,
+     "--" * 10_000, "(" * 20_000],
+    ids=lambda sql: sql[:8],
+)  # fmt: skip
+@pytest.mark.timeout(30)
+def test_hostile_sql_costs_no_more_than_its_length(sql: str) -> None:
+    sql_effects(sql, "sql")
+    judge("run_sql", json.dumps({"query": sql}))
+
+
 def test_a_place_has_no_credentials_and_no_query() -> None:
     assert place("https://user:secret@api.example.com:8443/v1/x/?key=secret#f") == "api.example.com:8443/v1/x"
     assert place("api.example.com/v1") == "api.example.com/v1"

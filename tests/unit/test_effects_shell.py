@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 from hypothesis import given
@@ -232,13 +231,18 @@ def test_a_shell_whose_command_the_log_does_not_have_is_an_unknown_effect() -> N
         "find -exec " * 10_000,
         "$('" * 20_000,
         "sudo " * 20_000 + "rm x",
+        "curl -" + "X" * 60_000 + "1",
+        "curl -" + "O" * 60_000 + "1",
+        "mongosh --eval " + "a" * 60_000,
+        "scp " + "a" * 60_000,
+        "awk '" + "| " * 30_000 + "'",
+        "psql -c '" + "/*" * 30_000 + "'",
     ],
     ids=lambda command: command[:9],
 )
+@pytest.mark.timeout(30)  # a quadratic walk over these takes minutes
 def test_hostile_text_costs_no_more_than_its_length(command: str) -> None:
-    began_s = time.process_time()
     judge("Bash", bash(command))
-    assert time.process_time() - began_s < 5  # a quadratic walk over these takes minutes
 
 
 @given(st.text(alphabet="abrm \t\n'\"\\$(){}<>|&;`#-=[]*!/.\x00é", max_size=60))

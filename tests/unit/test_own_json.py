@@ -224,7 +224,7 @@ def test_constants_maps_and_defaults() -> None:
 
 def test_records_of_other_types_are_passed_over_and_counted() -> None:
     mapping = mapped({"kind": {"path": "event", "map": {"llm_call": "llm"}}}, where={"path": "type", "in": ["a", 3]})
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"type": "a"},
         {"type": 3, "event": "llm_call"},
         {"type": "heartbeat"},
@@ -282,7 +282,7 @@ def test_a_document_that_is_a_list_is_its_records() -> None:
     assert [span.session for span in parsed.spans] == ["c1", "c2"]
     assert rejected(parsed) == ["no time: what is at ts cannot be read as time", "not a JSON object"]
     assert len({bad.line.data for bad in parsed.bad}) == 2, "each has a reject of its own"
-    grown = json.loads(document) + [ROW | {"conv": "c3"}]
+    grown = [*json.loads(document), ROW | {"conv": "c3"}]
     keys = [(span.namespace, span.span_id) for span in parsed.spans]
     again = OwnJson(mapping).parser(SourceFacts("s", "/x.json")).parse([Line(0, json.dumps(grown).encode())])
     assert [(span.namespace, span.span_id) for span in again.spans][:2] == keys
@@ -339,7 +339,7 @@ def test_a_wrong_setting_is_an_error_that_names_it(more: dict[str, Any], why: st
 
 def test_a_mapping_needs_a_session_a_kind_and_a_time() -> None:
     for missing in BASE:
-        with pytest.raises(MappingError, match="session_id|kind|time"):
+        with pytest.raises(MappingError, match=r"session_id|kind|time"):
             own_mapping({name: path for name, path in BASE.items() if name != missing})
 
 
@@ -355,13 +355,13 @@ def test_paths_say_what_they_are() -> None:
     assert break_of(row, parse_path('a."b.c".2')) == 'a."b.c" has only 2 in it'
     assert break_of(row, parse_path("n.x")) == "n is neither object nor list"
     assert without({"a": {"b": 1}, "c": 2}, {"a": {"b": {}}}) == {"c": 2}
-    assert pickle.loads(pickle.dumps(MISSING)) is MISSING
+    assert pickle.loads(pickle.dumps(MISSING)) is MISSING  # noqa: S301 - our own
 
 
 def test_the_format_can_be_pickled_and_its_name_tells_mappings_apart() -> None:
     mapping = mapped({"model": "m", "status": {"path": "s", "map": {"a": "ok"}}}, where={"path": "t", "in": ["x"]})
     form = OwnJson(mapping)
-    again = pickle.loads(pickle.dumps(form))
+    again = pickle.loads(pickle.dumps(form))  # noqa: S301 - our own
     assert again.mapping == mapping
     assert again.name == form.name
     assert again.parser(SourceFacts("s", "/x")).parse(lines_from(ROW | {"t": "x", "s": "a"})).spans[0].status == "ok"

@@ -150,6 +150,15 @@ def test_one_value_in_several_spellings_is_one_token() -> None:
         assert len({R.text(text) for text in spellings}) == 1
 
 
+def test_a_number_of_json_becomes_a_text_of_json() -> None:
+    row = {"a": [4111111111111111, 5], "b": {"card": 5555555555554444}, "c": 4000056655665556}
+    for text in (json.dumps(row), json.dumps(row, indent=1), json.dumps(row, separators=(",", ":"))):
+        redacted = json.loads(R.text(text))
+        values = [redacted["a"][0], redacted["b"]["card"], redacted["c"]]
+        assert all(value.startswith("<card:") for value in values)
+        assert redacted["a"][1] == 5
+
+
 # --- ids, numbers and times
 
 

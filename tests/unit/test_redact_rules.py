@@ -32,7 +32,7 @@ pattern = '[a-z]+@corp\\.example'
 [[rule]]
 name = "patient"
 class = "patient"
-pattern = 'patient (?P<value>[A-Z][a-z]+ [A-Z][a-z]+)'
+pattern = 'patient[ _](?P<value>[A-Z][a-z]+[ _][A-Z][a-z]+)'
 ids = false
 """
 
@@ -52,7 +52,7 @@ def test_rules_that_are_added_go_first(tmp_path: Path) -> None:
     assert "<email:" in text
     assert "saw patient <patient:" in text
     assert own.id("EMP-123456") == own.text("EMP-123456")
-    assert own.id("patient Ann Smith") == "patient Ann Smith"
+    assert own.id("patient_Ann_Smith") == "patient_Ann_Smith"
     assert Redactor(b"k" * 32).text("EMP-123456") == "EMP-123456"
 
 

@@ -70,7 +70,8 @@ def mongo(call: Call) -> list[Found]:
     ):
         return []
     match = re.search(
-        r"(?:db\.)?([\w$]+)\.(insert|update|delete|drop|remove|replace|create|rename|bulkWrite)\w*\s*\(", script or ""
+        r"(?:db\.)?\b([\w$]{1,64})\.(insert|update|delete|drop|remove|replace|create|rename|bulkWrite)\w*\s*\(",
+        script or "",
     )
     if match is None:
         return [Found("mongodb", "script" if script else "session", short(place), "unknown", basis="unknown")]

@@ -19,6 +19,8 @@ _CURL_VALUES = words(
 )
 _CURL_BODY = re.compile(r"-d.*|-F.*|--data\b.*|--data-.*|--json\b.*|--form\b.*", re.DOTALL)
 _CURL_METHOD = re.compile(r"-[a-zA-Z]*X([A-Za-z]+)|-[a-zA-Z]*X")
+_CURL_SAVES = re.compile(r"-[a-zA-Z]*O[a-zA-Z]*|--remote-name")
+_LONGEST_FLAG = 40
 _FIELD = re.compile(r"[^=:]:?=|@")
 _SSH_VALUES = words("-i -p -l -o -L -R -D -J -F -c -m -b -e -E -S -w -W")
 
@@ -31,7 +33,7 @@ def curl(call: Call) -> list[Found]:
     if method not in http.SAFE:
         found.append(Found("http", method, http.place(url) if url else None, http.reversible(method)))
     target = value_of(call.arguments, "-o", "--output")
-    if target is None and any(re.fullmatch(r"-[a-zA-Z]*O[a-zA-Z]*|--remote-name", one) for one in options):
+    if target is None and any(_CURL_SAVES.fullmatch(one) for one in options if len(one) <= _LONGEST_FLAG):
         target = url.rsplit("/", 1)[-1] if url else "download"
     if target and target != "-" and not target.startswith("/dev/"):
         found += local("download", target)
@@ -41,7 +43,7 @@ def curl(call: Call) -> list[Found]:
 def _curl_method(call: Call, options: list[str]) -> str:
     named = value_of(call.arguments, "--request")
     for number, word in enumerate(call.arguments):
-        if word[:2] != "--" and (match := _CURL_METHOD.fullmatch(word)):
+        if word[:2] != "--" and len(word) <= _LONGEST_FLAG and (match := _CURL_METHOD.fullmatch(word)):
             named = match[1] or (call.arguments[number + 1] if number + 1 < len(call.arguments) else None)
     if named:
         return named

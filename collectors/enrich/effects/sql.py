@@ -10,7 +10,8 @@ from collectors.enrich.effects.words import words
 
 _MAX_CHARS = 20_000
 _MAX_STATEMENTS = 100
-_NOISE = re.compile(r"'(?:[^'\\]|''|\\.)*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
+# What is not closed goes on to the end: every character is looked at once.
+_NOISE = re.compile(r"'(?:[^'\\]|''|\\.)*(?:'|\\?\Z)|--[^\n]*|/\*(?:(?!\*/).)*(?:\*/|\Z)", re.DOTALL)
 _NAME = r'((?:[\w$]+|"[^"]*"|`[^`]*`|\[[^\]]*\])(?:\s*\.\s*(?:[\w$]+|"[^"]*"|`[^`]*`|\[[^\]]*\])){0,3})'
 _OF = r"(?:TABLE|VIEW|MATERIALIZED\s+VIEW|INDEX|DATABASE|SCHEMA|USER|ROLE|SEQUENCE|FUNCTION|TRIGGER|TYPE|EXTENSION)"
 _WRITES = re.compile(

@@ -37,6 +37,10 @@ class Records:
     bad: list[str] = field(default_factory=list)
 
 
+class TooManyRecordsError(ValueError):
+    """The request holds more records than were asked for at most."""
+
+
 def is_request(value: object) -> bool:
     """True for an object that holds spans, logs or metrics by resource."""
     if not isinstance(value, dict):
@@ -44,8 +48,11 @@ def is_request(value: object) -> bool:
     return any(isinstance(value.get(name), list) for name in (*SIGNALS, *_SNAKE))
 
 
-def read_request(value: Any) -> Records:
-    """Take a request apart. Nothing in it raises, but RecursionError where it is nested too deeply."""
+def read_request(value: Any, *, most: int | None = None) -> Records:
+    """Take a request apart. Nothing in it raises, but RecursionError where it is nested too deeply.
+
+    TooManyRecordsError past `most` records, before more of them are made.
+    """
     records = Records()
     if not isinstance(value, dict):
         records.bad.append("not an OTLP request")
@@ -56,8 +63,12 @@ def read_request(value: Any) -> Records:
         records.bad.append("not an OTLP request")
     for resource, scope, flags, row in _items(value, "resourceSpans", _SPAN_LISTS, records.bad):
         records.spans.append(_span(row, resource, scope, set(flags)))
+        if most is not None and len(records.spans) > most:
+            raise TooManyRecordsError
     for resource, scope, flags, row in _items(value, "resourceLogs", _LOG_LISTS, records.bad):
         records.logs.append(_log(row, resource, scope, set(flags)))
+        if most is not None and len(records.logs) > most:
+            raise TooManyRecordsError
     metrics = value.get("resourceMetrics")
     records.metrics = len(metrics) if isinstance(metrics, list) else 0
     return records
