@@ -68,8 +68,8 @@ def write_claude_code(path: Path, calls: int, seed: int = 1) -> int:
             uuid = f"{rng.getrandbits(128):032x}"
             row = {
                 "parentUuid": parent, "isSidechain": False, "userType": "external", "cwd": "/home/dev/project",
-                "sessionId": "0f9e6a3c-5d2b-4c1e-9b7a-2f1d8e4c6a5b", "version": "2.0.14", "gitBranch": "main", "type": kind,
-                "message": message, "uuid": uuid, "timestamp": iso(at_ns), **more,
+                "sessionId": "0f9e6a3c-5d2b-4c1e-9b7a-2f1d8e4c6a5b", "version": "2.0.14", "gitBranch": "main",
+                "type": kind, "message": message, "uuid": uuid, "timestamp": iso(at_ns), **more,
             }  # fmt: skip
             file.write(json.dumps(row) + "\n")
             parent = uuid
@@ -105,7 +105,8 @@ def write_otlp(path: Path, spans: int, seed: int = 1) -> int:
             for step in range(100):
                 at_ns += rng.randrange(1_000_000, 90_000_000)
                 said: dict[str, object] = {
-                    "gen_ai.operation.name": "chat" if step % 2 else "execute_tool", "gen_ai.conversation.id": trace[:12],
+                    "gen_ai.operation.name": "chat" if step % 2 else "execute_tool",
+                    "gen_ai.conversation.id": trace[:12],
                     "gen_ai.request.model": "gpt-4o-mini", "gen_ai.usage.input_tokens": rng.randrange(9000),
                     "gen_ai.usage.output_tokens": rng.randrange(900), "gen_ai.tool.name": "search",
                     "gen_ai.output.messages": " ".join(rng.choice(_WORDS) for _ in range(60)),

@@ -1,10 +1,10 @@
 """Spans a second: Andon end to end, and what else could take in the same file, in one run on one machine.
 
 Andon: tail, decode, normalise, price, classify, redact, compress, totals, commit. Bare: msgspec decode of the same
-columns and `executemany`, which does none of that. Others are measured where they can be: `sqlite-utils insert --nl` from
-this environment; DuckDB, Arize Phoenix and MLflow from an environment of their own, whose Python ANDON_BENCH_PEERS names
-(`pip install duckdb arize-phoenix mlflow opentelemetry-exporter-otlp-proto-http`). ANDON_BENCH_SPANS sets the size
-(default 50,000; docs/performance.md has a million).
+columns and `executemany`, which does none of that. Others are measured where they can be: `sqlite-utils insert --nl`
+from this environment; DuckDB, Arize Phoenix and MLflow from an environment of their own, whose Python is named by
+ANDON_BENCH_PEERS (`pip install duckdb arize-phoenix mlflow opentelemetry-exporter-otlp-proto-http`). ANDON_BENCH_SPANS
+sets the size (default 50,000; docs/performance.md has a million).
 """
 
 from __future__ import annotations

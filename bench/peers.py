@@ -28,8 +28,8 @@ def duckdb(log: str, database: str) -> tuple[int, float]:
 def phoenix(spans: str) -> tuple[int, float]:
     with tempfile.TemporaryDirectory() as home:
         port = _free_port()
-        environment = {**os.environ, "PHOENIX_WORKING_DIR": home, "PHOENIX_PORT": str(port), "PHOENIX_HOST": "127.0.0.1",
-                       "PHOENIX_GRPC_PORT": str(_free_port()), "PHOENIX_TELEMETRY_ENABLED": "false"}  # fmt: skip
+        environment = {**os.environ, "PHOENIX_WORKING_DIR": home, "PHOENIX_PORT": str(port),
+                       "PHOENIX_HOST": "127.0.0.1", "PHOENIX_GRPC_PORT": str(_free_port()), "PHOENIX_TELEMETRY_ENABLED": "false"}  # fmt: skip
         server = subprocess.Popen([sys.executable, "-m", "phoenix.server.main", "serve"], env=environment,
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
         try:
@@ -45,8 +45,8 @@ def mlflow(spans: str) -> tuple[int, float]:
     with tempfile.TemporaryDirectory() as home:
         port, database = _free_port(), Path(home) / "mlflow.db"
         server = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database}", "--host", "127.0.0.1",
-             "--port", str(port), "--workers", "1", "--default-artifact-root", home],
+            [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database}",
+             "--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--default-artifact-root", home],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
         try:
             _until_served(f"http://127.0.0.1:{port}/health")

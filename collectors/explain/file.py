@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from collectors.tail.document import document_in, is_whole
 from collectors.tail.head import head_lines, unreadable_as_text
 from collectors.tail.lines import MAX_LINE_BYTES, LineReader, Oversize
 
-MAX_LINES = 500_000
+MAX_LINES = 200_000
 _SAMPLE_PATHS = 40
 
 
@@ -42,8 +44,10 @@ def explain_file(
     Nothing is written, and no store is touched. OSError where the file cannot be read.
     """
     shown = Shown(rules)
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe without a writer would block
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
         content = content_of(descriptor)
         told = _Told(content, form, known_by)
         explained = Explained(

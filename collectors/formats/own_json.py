@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from collectors.formats.andon_line import AndonLine
 from collectors.formats.andon_span import fit_line, to_span
 from collectors.formats.base import BadLine, Line, SourceFacts
@@ -89,7 +91,10 @@ class OwnJsonParser(RowParser):
             mapped = [name for name in ("time", "ended_at", "started_at") if self._mapping.paths_of(name)]
             raise UnreadableError("no time: " + "; ".join(self._missing(name, flags) for name in mapped))
         extra: dict[str, Any] = {}
-        fitted: AndonLine = fit_line(line, extra, flags)
+        try:
+            fitted = msgspec.convert(line, AndonLine)
+        except msgspec.ValidationError:
+            fitted = fit_line(line, extra, flags)
         extra.update(without(row, self._mapping.taken))
         return to_span(fitted, data, format_name=NAME, agent=self._agent, extra=extra, flags=flags)
 

@@ -72,28 +72,35 @@ class OwnField:
     time: TimeFormat = TimeFormat()  # noqa: RUF009 - it is frozen
 
     def read(self, row: dict[str, Any], mapping: OwnMapping) -> Found:
+        """What it came to, with the reason where that is nothing."""
         for path in self.paths:
             raw = at_path(row, path)
             if raw is not MISSING:
-                return self._of(path_text(path), raw, mapping)
+                value = self._fitted(raw, mapping)
+                unfit = isinstance(value, Unfit)
+                return Found(path_text(path), raw, MISSING, value.why) if unfit else Found(path_text(path), raw, value)
         if self.otherwise is not MISSING:
             return Found("" if not self.paths else path_text(self.paths[0]), MISSING, self.otherwise)
         first = self.paths[0]
         return Found(path_text(first), MISSING, MISSING, break_of(row, first))
 
-    def _of(self, path: str, raw: Any, mapping: OwnMapping) -> Found:
+    def value(self, row: dict[str, Any], mapping: OwnMapping) -> Any:
+        """What it came to, alone: MISSING where nothing is there, Unfit where it cannot be taken."""
+        for path in self.paths:
+            raw = at_path(row, path)
+            if raw is not MISSING:
+                return self._fitted(raw, mapping)
+        return self.otherwise
+
+    def _fitted(self, raw: Any, mapping: OwnMapping) -> Any:
         value: Any = raw
         if self.words is not None:
             value = self.words.get(raw if isinstance(raw, str) else canonical(raw), MISSING)
             if value is MISSING and self.otherwise is not MISSING:
                 value = self.otherwise
             elif value is MISSING and not isinstance(raw, str):
-                return Found(path, raw, MISSING, "the map has no such value")
+                return Unfit("the map has no such value")
             value = raw if value is MISSING else value
-        fitted = self._converted(value, mapping)
-        return Found(path, raw, MISSING, fitted.why) if isinstance(fitted, Unfit) else Found(path, raw, fitted)
-
-    def _converted(self, value: Any, mapping: OwnMapping) -> Any:
         if self.name in TIMES:
             return self.time.ns(value)
         if self.name in DURATIONS:
@@ -139,15 +146,17 @@ class OwnMapping:
         """The record as an object of Andon NDJSON; a value that was not taken is named in `flags`."""
         line: dict[str, Any] = {}
         for one in self.fields:
-            found = one.read(row, self)
-            if found.value is not MISSING:
-                group, dot, inner = one.name.partition(".")
-                if dot:
-                    line.setdefault(group, {})[inner] = found.value
-                else:
-                    line[group] = found.value
-            elif found.raw is not MISSING:
+            value = one.value(row, self)
+            if value is MISSING:
+                continue
+            if value.__class__ is Unfit:
                 flags.add(one.name)
+                continue
+            group, dot, inner = one.name.partition(".")
+            if dot:
+                line.setdefault(group, {})[inner] = value
+            else:
+                line[group] = value
         if self.input_includes_cache:
             _take_cache_out(line.get("tokens"), flags)
         return line

@@ -9,6 +9,7 @@ from typing import Any, Final
 Path = tuple[str, ...]
 
 _PART = re.compile(r'"((?:[^"\\]|\\.)*)"|([^."]+)')
+_DEEPEST = 64
 _INDEX = re.compile(r"-?\d{1,6}")
 
 
@@ -129,7 +130,9 @@ def without(value: dict[str, Any], tree: Tree) -> dict[str, Any]:
 
 
 def leaves_of(value: Any, limit: int, path: Path = ()) -> list[tuple[Path, Any]]:
-    """(path, scalar) of every scalar in a JSON value, in order, the first `limit` of them."""
+    """(path, scalar) of every scalar in a JSON value, in order, the first `limit` of them; none below 64 levels."""
+    if len(path) >= _DEEPEST:
+        return [(path, "(nested deeper)")]
     if isinstance(value, dict):
         items: Any = value.items()
     elif isinstance(value, list):

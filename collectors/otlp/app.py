@@ -20,7 +20,7 @@ from collectors.otlp.refusals import Refusals
 from collectors.otlp.request import delivery_of
 
 COMMIT_S = 8.0  # an exporter waits for 10 s; whoever sends again is no trouble, for a record's key stays the same
-_BUDGET_BYTES = 40 << 20
+_BUDGET_BYTES = 48 << 20
 
 
 @dataclass(frozen=True)

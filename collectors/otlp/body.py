@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import zlib
 from collections.abc import AsyncIterator
 
 MAX_BODY_BYTES = 16 << 20  # as it comes
-MAX_UNPACKED_BYTES = 32 << 20
+MAX_UNPACKED_BYTES = 24 << 20
 MAX_RATIO = 200  # text that repeats itself packs to a hundredth at most, a bomb to a thousandth
 MAX_BODY_S = 30.0
 WBITS = {"gzip": 31, "deflate": 15}  # by the name of the coding; "deflate" is zlib's wrapping, as exporters send it
@@ -54,6 +53,10 @@ class Share:
         self._budget.take(count)
         self.bytes += count
 
+    def give_back(self, count: int) -> None:
+        self._budget.give_back(count)
+        self.bytes -= count
+
     def __enter__(self) -> Share:
         return self
 
@@ -75,17 +78,17 @@ async def read_body(chunks: AsyncIterator[bytes], *, coding: str, stated_bytes: 
 
 
 async def _plain(chunks: AsyncIterator[bytes], share: Share) -> bytes:
-    body = io.BytesIO()  # its value is no copy
+    pieces: list[bytes] = []  # of the size they came in: one growing buffer would leave holes behind, and be moved
     async for chunk in chunks:
-        _limit(body.tell() + len(chunk), MAX_BODY_BYTES)
         share.take(len(chunk))
-        body.write(chunk)
-    return body.getvalue()
+        _limit(share.bytes, MAX_BODY_BYTES)
+        pieces.append(chunk)
+    return _joined(pieces, share)
 
 
 async def _unpacked(chunks: AsyncIterator[bytes], wbits: int, share: Share) -> bytes:
     """Unpacked as it comes: a bomb is refused at the limit, not after it."""
-    body = io.BytesIO()
+    pieces: list[bytes] = []
     came_bytes, members = 0, 1
     inflate = zlib.decompressobj(wbits)
     try:
@@ -100,18 +103,26 @@ async def _unpacked(chunks: AsyncIterator[bytes], wbits: int, share: Share) -> b
                         raise RefusedError(413, "packed in too many pieces")
                     inflate = zlib.decompressobj(wbits)
                 piece = inflate.decompress(rest, _STEP_BYTES)
-                size_bytes = body.tell() + len(piece)
-                _limit(size_bytes, MAX_UNPACKED_BYTES)
-                if size_bytes > max(_SMALL_BYTES, came_bytes * MAX_RATIO):
-                    raise RefusedError(413, f"it unpacks to more than {MAX_RATIO} times its size")
-                share.take(len(piece))
-                body.write(piece)
                 rest = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+                share.take(len(piece))
+                _limit(share.bytes, MAX_UNPACKED_BYTES)
+                if share.bytes > max(_SMALL_BYTES, (came_bytes - len(rest)) * MAX_RATIO):
+                    raise RefusedError(413, f"it unpacks to more than {MAX_RATIO} times its size")
+                pieces.append(piece)
     except zlib.error:
         raise RefusedError(400, "the body is not packed as it says") from None
     if came_bytes and not inflate.eof:
         raise RefusedError(400, "the packed body ends too early")
-    return body.getvalue()
+    return _joined(pieces, share)
+
+
+def _joined(pieces: list[bytes], share: Share) -> bytes:
+    size_bytes = share.bytes
+    share.take(size_bytes)  # for a moment it is there twice
+    body = b"".join(pieces)
+    pieces.clear()
+    share.give_back(size_bytes)
+    return body
 
 
 def _limit(size_bytes: int, most_bytes: int) -> None:

@@ -60,6 +60,8 @@ def collect_command(settings: Settings, paths: tuple[Path, ...], once: bool, as_
     if once and how["listen"]:
         raise click.UsageError("--once reads files to their end; --listen receives for as long as it runs")
     outside = None if once else outside_of(settings, with_pulls=not paths)
+    if once and not sources and (settings.config().pull or settings.config().otlp.listen):
+        raise click.UsageError("--once reads files to their end; what is pulled and received comes without it")
     if not sources and not listen and outside is None:
         raise click.UsageError(
             f"no sources: name a file, folder or glob, or write [[source]] in {settings.config_folder}/andon.toml; "

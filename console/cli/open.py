@@ -30,7 +30,8 @@ def open_console(settings: Settings) -> int:
         return show_status(settings, "1h", as_json=False)
     note = None
     with contextlib.ExitStack() as stack:
-        sources = settings.config().source
+        config = settings.config()
+        sources = config.source or config.pull or config.otlp.listen
         if sources and not settings.read_only and not collector_heartbeat(folder).alive:
             stack.enter_context(collector_child(settings, ()))
             note = "The collector that this console started ends with it."

@@ -92,6 +92,8 @@ class PullConfig(_Strict):
     @field_validator("url")
     @classmethod
     def _can_be_asked(cls, url: str) -> str:
+        if "?" in url:
+            raise ValueError("leave the ? and what follows out of it: the URL is kept as the name of the feed")
         return checked_url(url)
 
     @field_validator("every")

@@ -85,6 +85,7 @@ def test_a_pull_goes_on_where_the_last_collector_ended(folder: StoreFolder) -> N
     assert feed(folder)[0] == 301, "what was read before is not handed on again"
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_nothing_is_lost_and_nothing_is_doubled(folder: StoreFolder, tmp_path: Path) -> None:
     """A real process, killed while it walks; the walk goes on at the page whose spans were not committed."""
     rows = Rows(4_000)
@@ -306,6 +307,7 @@ def test_any_wrong_value_in_any_place_crashes_nothing() -> None:
         ('kind = "phoenix"', "pull.0.url"),
         ('kind = "phoenix"\nurl = "ftp://x"', "write http://HOST or https://HOST"),
         ('kind = "phoenix"\nurl = "http://user:pw@x"', "leave user and password out of it"),
+        ('kind = "phoenix"\nurl = "http://x/?token=pw"', "leave the ? and what follows out of it"),
         ('kind = "phoenix"\nurl = "http://x:99999999"', "it is no URL"),
         ('kind = "phoenix"\nurl = "http://127.0.0.1"\nevery = "10"', "'10' is not an age"),
         ('kind = "phoenix"\nurl = "http://127.0.0.1"\nevery = "0s"', "at least 1s"),
@@ -325,3 +327,11 @@ def test_a_config_that_cannot_be_used_is_one_line(
     assert said in err
     assert err.count("\n") == 1
     assert "pw" not in err.replace("password", "")
+
+
+def test_once_is_for_files(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "andon.toml").write_text('[[pull]]\nkind = "phoenix"\nurl = "http://127.0.0.1:1"\n')
+    monkeypatch.setenv("ANDON_CONFIG", str(tmp_path))
+    monkeypatch.setenv("ANDON_STORE", str(tmp_path / "store"))
+    assert run(["collect", "--once"]) == 2
+    assert "what is pulled and received comes without it" in capsys.readouterr().err

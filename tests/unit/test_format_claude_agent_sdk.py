@@ -160,7 +160,7 @@ def test_what_has_no_time_is_in_the_totals_and_in_no_window(tmp_path: Path) -> N
     with Reader(folder) as reader:
         (session,) = reader.sessions(SessionFilter(), T_NS)
         assert (session.tokens_output, session.cost_nano, session.runs, session.run_ns) == (5, 10_390_050, 1, None)
-        assert (session.started_ns, session.ended_ns, session.status) == (None, None, "unknown")
+        assert (session.started_ns, session.ended_ns, session.status) == (None, None, "ok")
         assert reader.sessions(SessionFilter(since_ns=0), T_NS) == ()
         board = reader.board(Window(0, T_NS, "all"), T_NS, 0)
         assert (board.fleet.runs, board.fleet.running, board.fleet.cost_nano) == (0, 0, None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,13 @@ from collectors.formats.own_mapping import MappingError, OwnMapping, field_names
 from collectors.formats.own_paths import MISSING, at_path, break_of, parse_path, path_text, without
 from store.folder import StoreFolder
 from store.record.span import Rank, Span
+from store.registry.config import Config
+from store.registry.model import Registry
 from tests.fault.feeding import append, ask
 from tests.hostile.test_format_hostile import WRONG, paths_in, storable, with_value
 from tests.unit.format_files import PI_FILE, lines_from, lines_of, needs_data, parse, rejected
 
+ROOT = Path(__file__).resolve().parents[2]
 AT_NS = 1_769_825_640_000_000_000  # 2026-01-31T02:14:00Z
 BASE: dict[str, Any] = {"session_id": "conv", "kind": "event", "time": "ts"}
 ROW: dict[str, Any] = {"conv": "c1", "event": "llm", "ts": "2026-01-31T02:14:00Z"}
@@ -469,6 +474,49 @@ def test_a_real_log_read_by_a_mapping_comes_to_what_is_in_it() -> None:
     assert sum(span.status == "aborted" for span in parsed.spans) == sum(
         message["stopReason"] == "aborted" for message in own
     )
+
+
+# --- the documentation
+
+
+def test_the_example_of_the_documentation_can_be_used_and_names_every_field() -> None:
+    text = (ROOT / "docs" / "own-json.md").read_text("utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (source,) = Config.model_validate(tomllib.loads(block)).source
+    assert source.fields is not None
+    mapping = own_mapping(
+        source.fields,
+        where=source.where,
+        time_format=source.time_format,
+        input_includes_cache=source.input_includes_cache,
+        cost_unit=source.cost_unit,
+        duration_unit=source.duration_unit,
+    )
+    row = {
+        "type": "llm_call",
+        "meta": {"conversation": "c"},
+        "ts": AT_NS // 10**6,
+        "latency": 2,
+        "request": {"model": "m"},
+        "usage": {"prompt_tokens": 10, "cached": 4, "completion_tokens": 3},
+        "cost": 5,
+        "outcome": "failed",
+    }
+    (span,) = read(mapping, row).spans
+    assert (span.kind, span.session, span.model, span.environment) == ("llm", "c", "m", "prod")
+    assert (span.tokens_input, span.cost_nano, span.status) == (6, 50_000_000, "error")
+    assert (span.ended_ns, span.started_ns) == (AT_NS, AT_NS - 2 * 10**9)
+    table = text[text.index("## The fields") : text.index("## How values")]
+    named = set(re.findall(r"`([a-z0-9_.]+)`", table))
+    for name in field_names():
+        assert name in named or f".{name.partition('.')[2]}" in named, name
+
+
+def test_the_example_of_pulls_can_be_used() -> None:
+    config, registry = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "pull.md").read_text("utf-8"), re.DOTALL)
+    (pull,) = Config.model_validate(tomllib.loads(config)).pull
+    assert (pull.every_s, pull.project) == (10.0, "default")
+    assert Registry.model_validate(tomllib.loads(registry)).health_urls()
 
 
 # --- in the collector

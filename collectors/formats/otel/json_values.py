@@ -66,8 +66,6 @@ def any_value(value: object, flags: set[str], name: str = "value", depth: int = 
         if isinstance(value, list):
             return [any_value(one, flags, name, depth + 1) for one in value]
         return value
-    if not value:
-        return None
     if len(value) == 1:
         ((kind, held),) = value.items()
         if kind in ("arrayValue", "array_value"):
