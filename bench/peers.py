@@ -29,7 +29,8 @@ def phoenix(spans: str) -> tuple[int, float]:
     with tempfile.TemporaryDirectory() as home:
         port = _free_port()
         environment = {**os.environ, "PHOENIX_WORKING_DIR": home, "PHOENIX_PORT": str(port),
-                       "PHOENIX_HOST": "127.0.0.1", "PHOENIX_GRPC_PORT": str(_free_port()), "PHOENIX_TELEMETRY_ENABLED": "false"}  # fmt: skip
+                       "PHOENIX_HOST": "127.0.0.1", "PHOENIX_GRPC_PORT": str(_free_port()),
+                       "PHOENIX_TELEMETRY_ENABLED": "false"}  # fmt: skip
         server = subprocess.Popen([sys.executable, "-m", "phoenix.server.main", "serve"], env=environment,
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
         try:

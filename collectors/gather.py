@@ -23,7 +23,7 @@ from store.folder import StoreError
 from store.record.batch import Batch, Feed, Finding, Gap, Reject, Source, Written
 from store.record.span import Span
 
-MAX_RECORDS = 20_000
+MAX_RECORDS = 4_000  # 20,000 are no faster, hold more memory, and let the workers run dry during a commit
 MAX_AGE_S = 0.25
 MAX_BYTES = 16 << 20
 _MINOR_EVERY_S = 1.0

@@ -23,7 +23,7 @@ import msgspec
 from collectors.enrich import Enricher
 from collectors.worker import Done, Work, Worker, receive, send
 
-_AHEAD = 4  # stretches that a worker has before it: enough that it never waits
+_AHEAD = 7  # stretches that a worker has before it: enough to last while a batch is committed
 _encode_work = msgspec.msgpack.Encoder().encode
 _decode_done = msgspec.msgpack.Decoder(Done).decode
 Note = TypeVar("Note")

@@ -35,6 +35,7 @@ class Kind:
     synchronous: str
     missing: str
     migrations: Callable[[], Migrations]
+    page_bytes: int = 4096  # of a database that is made; one that exists keeps its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind, wait_s: flo
     """Bring the database up to date, or let it only be read; the schema number that was found."""
     number = _schema_number(connection, path, kind)
     if not read_only and number <= kind.version:
+        if number == 0:
+            connection.execute(f"PRAGMA page_size = {kind.page_bytes}").fetchall()
         connection.execute(f"PRAGMA journal_mode = {kind.journal_mode}").fetchall()
         connection.execute(f"PRAGMA synchronous = {kind.synchronous}")
         if number < kind.version:

@@ -13,14 +13,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from collectors.inbox import Inbox, InboxFullError
+from collectors.inbox import Delivery, Inbox, InboxFullError
 from collectors.otlp.answer import JSON, PROTOBUF, REJECTED, refusal, success
-from collectors.otlp.body import WBITS, Budget, RefusedError, Share, read_body
+from collectors.otlp.body import WBITS, Budget, Held, RefusedError, read_body
 from collectors.otlp.refusals import Refusals
 from collectors.otlp.request import delivery_of
 
 COMMIT_S = 8.0  # an exporter waits for 10 s; whoever sends again is no trouble, for a record's key stays the same
-_BUDGET_BYTES = 48 << 20
+_BUDGET_BYTES = 40 << 20
 
 
 @dataclass(frozen=True)
@@ -88,16 +88,11 @@ class _Receiver:
             raise RefusedError(415, f"send it plain or as {' or '.join(WBITS)}")
         if not self._inbox.has_room():
             raise RefusedError(503, "too much is waiting for the store; try again")
-        with Share(self._budget) as share:
-            body = await read_body(
-                request.stream(),
-                coding=coding,
-                stated_bytes=_length(request.headers.get("content-length")),
-                share=share,
-            )
+        length = _length(request.headers.get("content-length"))
+        with Held(self._budget) as held:
+            await read_body(request.stream(), coding=coding, stated_bytes=length, held=held)
             async with self._decoding:
-                delivery = await asyncio.to_thread(delivery_of, self._door.feed, signal, body, as_json=as_json)
-            del body
+                delivery = await asyncio.to_thread(self._decode, signal, held, as_json=as_json)
         bad = delivery.bad
         try:
             committed = self._inbox.put(delivery)
@@ -112,6 +107,9 @@ class _Receiver:
             raise RefusedError(503, f"the store could not be written ({type(error).__name__}); try again") from None
         self._refusals.seen_ns = delivery.feed.seen_ns
         return success(signal, bad, as_json=as_json)
+
+    def _decode(self, signal: str, held: Held, *, as_json: bool) -> Delivery:
+        return delivery_of(self._door.feed, signal, held.value(), as_json=as_json)
 
 
 def _host_of(header: str) -> str:

@@ -19,8 +19,10 @@ LEVEL = 3
 # A stored part says only what its row does not: (position, digest), (rank, ended_ns, digest, position) where it is of
 # another version than the row's measures, (rank, ended_ns, digest, block, position) where it lies in another block.
 Ref = tuple[int, bytes] | tuple[int, int, bytes, int] | tuple[int, int, bytes, int, int]
+_NAMES = ("input", "output", "call_id", "extra", "error_message", "effects")  # stored as their place here; only append
+_CODES = {name: code for code, name in enumerate(_NAMES)}
 _encode = msgspec.msgpack.Encoder().encode
-_decode_refs = msgspec.msgpack.Decoder(dict[str, tuple[Any, ...]]).decode
+_decode_refs = msgspec.msgpack.Decoder(dict[str | int, tuple[Any, ...]]).decode
 _decode_texts = msgspec.msgpack.Decoder(list[str]).decode
 
 
@@ -40,7 +42,7 @@ def load_parts(blob: bytes | None, rank: int, ended_ns: int | None, block: int |
         return {}
     own_end, own_block = -1 if ended_ns is None else ended_ns, block or 0
     parts: Parts = {}
-    for name, ref in _decode_refs(blob).items():
+    for name, ref in _refs(blob):
         if len(ref) == 2:
             parts[name] = Part(rank, own_end, ref[1], None, own_block, ref[0])
         else:
@@ -50,7 +52,11 @@ def load_parts(blob: bytes | None, rank: int, ended_ns: int | None, block: int |
 
 def part_names(blob: bytes | None) -> tuple[str, ...]:
     """The names of a stored row's parts, in order."""
-    return tuple(sorted(_decode_refs(blob))) if blob is not None else ()
+    return tuple(sorted(name for name, _ in _refs(blob))) if blob is not None else ()
+
+
+def _refs(blob: bytes) -> list[tuple[str, tuple[Any, ...]]]:
+    return [(name if isinstance(name, str) else _NAMES[name], ref) for name, ref in _decode_refs(blob).items()]
 
 
 def store_refs(parts: Parts, rank: int, ended_ns: int | None) -> tuple[int | None, bytes | None]:
@@ -62,8 +68,9 @@ def store_refs(parts: Parts, rank: int, ended_ns: int | None) -> tuple[int | Non
         return None, None
     own_end = -1 if ended_ns is None else ended_ns
     own_block = max(part.block for part in parts.values())
-    refs: dict[str, Ref] = {}
-    for name, part in sorted(parts.items()):
+    refs: dict[str | int, Ref] = {}
+    for plain, part in sorted(parts.items()):
+        name = _CODES.get(plain, plain)
         if part.block != own_block:
             refs[name] = (part.rank, part.ended_ns, part.digest, part.block, part.position)
         elif part.rank == rank and part.ended_ns == own_end:

@@ -129,6 +129,7 @@ TELEMETRY = Kind(
     synchronous="NORMAL",
     missing="collect something first: andon collect PATH",
     migrations=_migrations,
+    page_bytes=8192,  # spans are some 340 bytes each: a tenth more of them a second than with 4096, and no more space
 )
 WRITER_WAIT_S = 30.0  # a migration may have to wait for another process's
 READER_WAIT_S = 2.0

@@ -11,6 +11,8 @@ from pathlib import Path
 
 MAX_WAL_BYTES = 224 << 20  # checked before a batch, which adds 16 MiB of lines at most: it stays below 256 MiB
 KEPT_WAL_BYTES = 32 << 20  # what is left of a file that grew
+CACHE_BYTES = 16 << 20  # a batch's pages: with less they would be written, and read again, before its commit
+CHECKPOINT_PAGES = 4_000  # 16 MB: a page that many batches change is copied to the database once
 _WAIT_MS = 200  # for readers that are about to end
 
 
@@ -22,6 +24,8 @@ class WriteAheadLog:
         self._files = [database.with_name(database.name + suffix) for suffix in ("-wal", "-shm")]
         self._seen: list[tuple[int, int]] | None = None
         connection.execute(f"PRAGMA journal_size_limit = {KEPT_WAL_BYTES}").fetchall()
+        connection.execute(f"PRAGMA cache_size = -{CACHE_BYTES >> 10}").fetchall()
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}").fetchall()
 
     def make_room(self) -> None:
         """Start the log anew where it is at its limit. sqlite3.OperationalError where a reader does not let go."""

@@ -27,7 +27,7 @@ GOOD = (
 JSON = {"content-type": "application/json"}
 PROTOBUF = {"content-type": "application/x-protobuf"}
 PACKED = {"content-encoding": "gzip"}
-ALLOWED_GROWTH_BYTES = 64 * MIB
+ALLOWED_GROWTH_BYTES = 96 * MIB  # measured: 50 to 56 MB, of the gigabytes that are sent
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads a process's memory from /proc")
 
 

@@ -173,7 +173,8 @@ def _resource_of(arguments: dict[str, Any] | None, keys: tuple[str, ...]) -> str
     if not arguments:
         return None
     for key in keys:
-        value = arguments.get(key)
+        if (value := arguments.get(key)) is None:
+            continue
         if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
             value = ", ".join(value[:10])
         if isinstance(value, int) and not isinstance(value, bool):

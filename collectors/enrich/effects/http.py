@@ -9,6 +9,7 @@ from collectors.enrich.effects.verdict import READ_BY_ARGUMENT, Verdict, one
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _URL_KEYS = ("url", "uri", "endpoint", "href", "webhook_url", "base_url")
+_URL_KEY_SET = frozenset(_URL_KEYS)
 _BODY_KEYS = ("body", "data", "json", "payload", "form", "files", "json_data")
 _READERS = frozenset(
     {"webfetch", "web_fetch", "fetch", "http_get", "url_fetch", "fetch_url", "get_url", "open_url", "read_url"}
@@ -47,6 +48,8 @@ def reversible(method: str) -> str:
 
 def judge(low: str, arguments: dict[str, Any]) -> Verdict | None:
     """A tool that takes a URL; None where neither its name nor its arguments say that it speaks HTTP."""
+    if low not in _CALLERS and _URL_KEY_SET.isdisjoint(arguments):
+        return None
     method = arguments.get("method") or arguments.get("http_method")
     url = next((value for key in _URL_KEYS if isinstance(value := arguments.get(key), str) and value), None)
     if url is None and low not in _CALLERS:

@@ -46,6 +46,7 @@ _STARTS = re.compile(
     re.IGNORECASE,
 )
 _KEYS = ("sql", "statement", "sql_query", "sqlQuery", "query")
+_KEY_SET = frozenset(_KEYS)
 _SYSTEMS = {
     "postgres": "postgres",
     "postgresql": "postgres",
@@ -65,6 +66,8 @@ _SYSTEMS = {
 
 def statements_of(arguments: dict[str, Any]) -> str | None:
     """The SQL among a tool's arguments, or None. A `query` counts only where it reads like SQL."""
+    if _KEY_SET.isdisjoint(arguments):
+        return None
     for key in _KEYS:
         text = arguments.get(key)
         if isinstance(text, str) and text and (key != "query" or _STARTS.match(text)):
